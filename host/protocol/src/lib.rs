@@ -1,1 +1,36 @@
-//! wip
+//! What control and worker say to each other.
+//!
+//! A worker dials control and keeps one connection, on which messages of both sides are
+//! `MessagePack` maps, one a frame. It is given leases; under a lease everything it says is
+//! numbered, and it keeps what it said until control has acknowledged it as stored. After a
+//! broken connection, or a restart of control, it says the rest again, and control drops what
+//! it has already. So each entry counts once, whatever breaks.
+//!
+//! A guest's privileged import is a [`Call`], answered by a [`Reply`]: the only way out of
+//! a guest. Bulk data (components, revisions, artifacts) goes by HTTP beside it, under the
+//! same lease.
+
+pub mod call;
+pub mod lease;
+pub mod message;
+pub mod outcome;
+
+pub use call::{Call, Reply};
+pub use lease::Lease;
+pub use message::{FromControl, FromWorker};
+
+/// The version of this protocol. Both sides refuse any other.
+pub const VERSION: u32 = 1;
+
+/// The header by which a worker proves at the HTTP routes that it holds a lease.
+pub const EPOCH_HEADER: &str = "slipway-epoch";
+
+/// How long a lease holds without renewal, in seconds.
+pub const LEASE_TTL_SECONDS: u64 = 30;
+/// How often a worker renews its leases, in seconds.
+pub const RENEW_SECONDS: u64 = 5;
+/// After how many seconds without a renewal a worker stops what it holds: sooner than
+/// control gives the attempt to another.
+pub const SELF_FENCE_SECONDS: u64 = 20;
+/// The longest message, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 16 << 20;

@@ -1,0 +1,162 @@
+use super::*;
+use crate::definition::{TIMEOUT_DEFAULT, Triggers, When};
+use crate::grant::{Capability, Request};
+use crate::name::{AppName, PipelineName, ToolName};
+use crate::plugin::Kind;
+
+fn name(text: &str) -> StageName {
+    StageName::new(text).unwrap()
+}
+
+fn tool(text: &str) -> Capability {
+    Capability::Tool(ToolName::new(text).unwrap())
+}
+
+fn stage(stage: &str, uses: &str, needs: &[&str], grants: &[Capability]) -> StageDefinition {
+    StageDefinition {
+        name: name(stage),
+        uses: Uses::parse(uses).unwrap(),
+        with: "{}".into(),
+        needs: needs.iter().map(|need| name(need)).collect(),
+        grants: grants.iter().cloned().collect(),
+        environment: None,
+        when: When::default(),
+        timeout: TIMEOUT_DEFAULT,
+        memory_bytes_max: None,
+    }
+}
+
+fn pipeline(stages: Vec<StageDefinition>) -> Definition {
+    Definition { name: PipelineName::new("shop").unwrap(), triggers: Triggers::default(), stages }
+}
+
+fn plugins() -> BTreeMap<Uses, Resolution> {
+    let plugin = |name: &str, kind, interface, names: &[&str]| {
+        Resolution::Known(Plugin {
+            name: name.into(),
+            version: "1.0.0".into(),
+            kind,
+            imports: [Interface::Log, interface].into(),
+            requests: vec![Request {
+                interface,
+                names: names.iter().map(|name| (*name).to_owned()).collect(),
+                why: "it needs it".into(),
+            }],
+        })
+    };
+    [
+        (Uses::parse("cargo@1").unwrap(), plugin("cargo", Kind::Build, Interface::Tools, &["rust"])),
+        (Uses::parse("app@1").unwrap(), plugin("app", Kind::Deploy, Interface::Apps, &[])),
+        (
+            Uses::parse("crago@1").unwrap(),
+            Resolution::Unknown { available: vec!["app@1.0.0".into(), "cargo@1".into()] },
+        ),
+        (Uses::parse("./x.wasm").unwrap(), Resolution::Unusable { reason: "it is not WebAssembly".into() }),
+    ]
+    .into()
+}
+
+fn operator() -> Operator {
+    Operator { tools: [ToolName::new("rust").unwrap()].into(), secrets: BTreeSet::new() }
+}
+
+fn problems(stages: Vec<StageDefinition>) -> Vec<Problem> {
+    check(&pipeline(stages), &plugins(), &operator(), Tier::Protected).expect_err("should be refused")
+}
+
+fn only(stages: Vec<StageDefinition>) -> Problem {
+    let mut problems = problems(stages);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems.remove(0)
+}
+
+#[test]
+fn a_sound_pipeline_gets_its_grants() {
+    let app = Capability::App(AppName::new("shop").unwrap());
+    let stages =
+        vec![stage("build", "cargo@1", &[], &[tool("rust")]), stage("deploy", "app@1", &["build"], &[app.clone()])];
+    let checked = check(&pipeline(stages), &plugins(), &operator(), Tier::Protected).unwrap();
+    assert!(checked.grants[&name("build")].permits(&tool("rust")));
+    assert!(checked.grants[&name("deploy")].permits(&app));
+}
+
+#[test]
+fn a_missing_grant_is_refused_with_the_line_to_write() {
+    let problem = only(vec![stage("build", "cargo@1", &[], &[])]);
+    assert_eq!(problem.code, "missing-grant");
+    assert_eq!(problem.place, Place::of(&["stages", "build", "uses"]));
+    assert_eq!(problem.hint.as_deref(), Some("add `grant.tools = [\"rust\"]` to `[stages.build]`"));
+}
+
+#[test]
+fn a_grant_that_the_pipeline_has_to_name_is_asked_for() {
+    let problem = only(vec![stage("deploy", "app@1", &[], &[])]);
+    assert_eq!(
+        (problem.code, problem.hint.as_deref()),
+        ("missing-grant", Some("add `grant.apps = [\"…\"]` to `[stages.deploy]`"))
+    );
+}
+
+#[test]
+fn a_grant_in_vain_is_refused() {
+    let app = Capability::App(AppName::new("shop").unwrap());
+    assert_eq!(only(vec![stage("build", "cargo@1", &[], &[tool("rust"), app])]).code, "useless-grant");
+}
+
+#[test]
+fn a_tool_that_the_server_lacks_is_named() {
+    let problem = problems(vec![stage("build", "cargo@1", &[], &[tool("rust"), tool("rusty")])]);
+    assert!(problem.iter().any(|problem| problem.code == "useless-grant"), "{problem:?}");
+    let none = check(
+        &pipeline(vec![stage("build", "cargo@1", &[], &[tool("rust")])]),
+        &plugins(),
+        &Operator::default(),
+        Tier::Protected,
+    );
+    assert_eq!(none.unwrap_err()[0].code, "not-configured");
+}
+
+#[test]
+fn a_misspelled_plugin_or_stage_is_recognised() {
+    let problem = only(vec![stage("build", "crago@1", &[], &[])]);
+    assert_eq!((problem.code, problem.hint.as_deref()), ("unknown-plugin", Some("did you mean `cargo@1`?")));
+    let stages =
+        vec![stage("build", "cargo@1", &[], &[tool("rust")]), stage("test", "cargo@1", &["biuld"], &[tool("rust")])];
+    let problem = only(stages);
+    assert_eq!((problem.code, problem.hint.as_deref()), ("unknown-stage", Some("did you mean `build`?")));
+}
+
+#[test]
+fn a_circle_is_shown_as_a_path() {
+    let grants = [tool("rust")];
+    let problem = only(vec![
+        stage("a", "cargo@1", &["c"], &grants),
+        stage("b", "cargo@1", &["a"], &grants),
+        stage("c", "cargo@1", &["b"], &grants),
+    ]);
+    assert_eq!(problem.code, "cycle");
+    assert_eq!(problem.message, "the stages need each other in a circle: `a` needs `c` needs `b` needs `a`");
+}
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let codes: Vec<&str> =
+        problems(vec![stage("a", "crago@1", &["a"], &[]), stage("b", "./x.wasm", &["nowhere"], &[])])
+            .iter()
+            .map(|problem| problem.code)
+            .collect();
+    assert_eq!(codes, ["unknown-stage", "cycle", "unknown-plugin", "unusable-plugin"]);
+}
+
+#[test]
+fn an_empty_pipeline_is_refused() {
+    assert_eq!(only(vec![]).code, "no-stages");
+}
+
+#[test]
+fn a_deploy_is_refused_below_its_tier() {
+    let app = Capability::App(AppName::new("shop").unwrap());
+    let definition = pipeline(vec![stage("deploy", "app@1", &[], &[app])]);
+    assert!(check(&definition, &plugins(), &operator(), Tier::Protected).is_ok());
+    assert_eq!(check(&definition, &plugins(), &operator(), Tier::Trusted).unwrap_err()[0].code, "tier");
+}
