@@ -1,0 +1,222 @@
+//! Native programs, run in a sandbox beside the stage.
+//!
+//! A tool is named by the operator's toolchain entry; the pipeline grants it by that
+//! name. There is no shell: arguments reach the program byte for byte. What a program
+//! prints also goes to the stage's log, line by line, without any doing of the stage.
+
+use crate::Failure;
+#[cfg(target_arch = "wasm32")]
+use crate::host::Host as _;
+use crate::host::{self, RunningProcess};
+
+mod lines;
+
+pub use lines::{Line, Lines};
+
+/// Begins a command: `tool` is the toolchain entry, `program` one of its programs.
+pub fn command(tool: impl Into<String>, program: impl Into<String>) -> Command {
+    Command {
+        tool: tool.into(),
+        program: program.into(),
+        args: Vec::new(),
+        env: Vec::new(),
+        directory: String::new(),
+        stdin: Vec::new(),
+    }
+}
+
+/// What to run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The toolchain entry, such as `rust`.
+    pub tool: String,
+    /// One of the entry's programs, such as `cargo`.
+    pub program: String,
+    /// Arguments, without the program's name.
+    pub args: Vec<String>,
+    /// Variables to add to the entry's own environment.
+    pub env: Vec<(String, String)>,
+    /// Working directory relative to `/work`; empty for `/work` itself.
+    pub directory: String,
+    /// What the program reads from standard input.
+    pub stdin: Vec<u8>,
+}
+
+impl Command {
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds a variable to the environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets the working directory, relative to `/work`.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<String>) -> Self {
+        self.directory = directory.into();
+        self
+    }
+
+    /// Sets what the program reads from standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
+        self
+    }
+
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// Fails with `not-granted`, `unknown-tool`, `unknown-program`, `invalid-directory` or
+    /// `sandbox-unavailable`.
+    pub fn start(&self) -> Result<Process, Failure> {
+        Ok(Process { handle: host::with(|host| host.tools_start(self))? })
+    }
+
+    /// Runs the program to its end. An unsuccessful end is an [`Exit`] too: see
+    /// [`Exit::check`].
+    ///
+    /// # Errors
+    /// Fails like [`start`](Command::start).
+    pub fn run(&self) -> Result<Exit, Failure> {
+        self.start()?.wait()
+    }
+
+    /// Runs the program to its end and keeps what it wrote to standard output.
+    ///
+    /// # Errors
+    /// Fails like [`start`](Command::start).
+    pub fn capture(&self) -> Result<Captured, Failure> {
+        let mut process = self.start()?;
+        let mut stdout = Vec::new();
+        for output in process.by_ref() {
+            if output.stream == Stream::Stdout {
+                stdout.extend(output.bytes);
+            }
+        }
+        Ok(Captured { stdout, exit: process.wait()? })
+    }
+}
+
+/// Which of a program's two streams something was written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// Bytes that a program wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// Where it wrote them.
+    pub stream: Stream,
+    /// What it wrote, as it came: a piece may end in the middle of a line.
+    pub bytes: Vec<u8>,
+}
+
+/// What a program printed, and how it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Captured {
+    /// All of its standard output.
+    pub stdout: Vec<u8>,
+    /// How it ended.
+    pub exit: Exit,
+}
+
+/// How a program ended, as the host saw it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// The exit status, or `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// User and system time of all its processes, in milliseconds.
+    pub cpu_ms: u64,
+    /// The largest memory of one of its processes, in bytes.
+    pub memory_peak_bytes: u64,
+    /// Time from start to end, in milliseconds.
+    pub wall_ms: u64,
+}
+
+impl Exit {
+    /// Says whether the program ended with status 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// Turns an unsuccessful end into a failure that calls the program `what`.
+    ///
+    /// # Errors
+    /// Fails with `tool-failed`; the details hold the status or the signal.
+    pub fn check(self, what: &str) -> Result<Self, Failure> {
+        if self.success() {
+            return Ok(self);
+        }
+        Err(match (self.code, self.signal) {
+            (Some(code), _) => {
+                Failure::new("tool-failed", format!("`{what}` ended with status {code}")).detail("status", code)
+            }
+            (None, Some(signal)) => {
+                Failure::new("tool-failed", format!("`{what}` was ended by signal {signal}")).detail("signal", signal)
+            }
+            (None, None) => Failure::new("tool-failed", format!("`{what}` did not end by itself")),
+        })
+    }
+}
+
+/// A running program, as an iterator over what it writes. Dropping it ends the program
+/// and all it started.
+pub struct Process {
+    handle: Box<dyn RunningProcess>,
+}
+
+impl Process {
+    /// Iterates over whole lines of both streams, until the program has ended.
+    pub fn lines(&mut self) -> Lines<'_> {
+        Lines::new(self)
+    }
+
+    /// Waits for the end, passing over output that was not read.
+    ///
+    /// # Errors
+    /// Fails where the host lost the program.
+    pub fn wait(self) -> Result<Exit, Failure> {
+        self.handle.wait()
+    }
+
+    /// Ends the program now.
+    pub fn kill(&self) {
+        self.handle.kill();
+    }
+}
+
+impl Iterator for Process {
+    type Item = Output;
+
+    fn next(&mut self) -> Option<Output> {
+        self.handle.next()
+    }
+}
+
+impl std::fmt::Debug for Process {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Process").finish_non_exhaustive()
+    }
+}
