@@ -1,1 +1,18 @@
-//! wip
+//! Control: decides, and holds what is valuable. Runs neither plugins nor tools.
+
+pub mod api;
+pub mod apps;
+pub mod blobs;
+pub mod broker;
+pub mod children;
+pub mod clock;
+pub mod config;
+mod control;
+pub mod definition;
+pub mod git;
+pub mod plugins;
+pub mod scheduler;
+pub mod store;
+pub mod workers;
+
+pub use control::{Error, Options, Running, operator, run};

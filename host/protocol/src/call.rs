@@ -195,10 +195,6 @@ pub struct ToolPlan {
     pub caches: Vec<Cache>,
     /// The most memory that one process may take, in bytes.
     pub memory_bytes_max: u64,
-    /// The most processes and threads at once.
-    pub processes_max: u64,
-    /// Whether the operator has allowed it to run without a sandbox.
-    pub unsandboxed: bool,
 }
 
 /// A path of the machine that is shown inside a sandbox, read-only.

@@ -1,0 +1,20 @@
+//! Apps in wasmtime: compiled once, then a Store and an instance for each request.
+//!
+//! Invariant: nothing here knows which release has the traffic. Wasmtime's error type ends
+//! here.
+
+mod body;
+mod engine;
+mod fault;
+mod handler;
+mod inspect;
+mod limits;
+mod runtime;
+mod state;
+mod stdio;
+
+pub(crate) use body::{Answer, linger};
+pub(crate) use fault::Fault;
+pub(crate) use handler::{Call, Handler};
+pub(crate) use inspect::COMPONENT_BYTES_MAX;
+pub(crate) use runtime::{Identity, Runtime};

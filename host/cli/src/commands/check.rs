@@ -1,0 +1,95 @@
+//! `slipway check`: the whole check of a pipeline file, without a server.
+
+use super::inspect::Inspector;
+use super::plugins;
+use super::serve::config;
+use crate::args::Check;
+use crate::diagnostics::{self, Mistake};
+use crate::{exit, output};
+use anyhow::Context;
+use slipway_control::definition::{Catalog, FILE, PluginFacts, check, read};
+use slipway_domain::check::Resolution;
+use slipway_domain::definition::{Definition, Uses};
+use slipway_domain::grant::Tier;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) async fn run(args: &Check, as_json: bool) -> anyhow::Result<ExitCode> {
+    let file = if args.path.is_dir() { args.path.join(FILE) } else { args.path.clone() };
+    let folder = file.parent().unwrap_or_else(|| Path::new(".")).to_owned();
+    let bytes = std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let shown = file.display().to_string();
+    let (source, definition) = read(&text);
+    let checked = match definition {
+        Err(diagnostics) => Err(diagnostics),
+        Ok(definition) => {
+            let catalog = catalog(&definition, &folder, args.plugins.as_deref()).await?;
+            let operator = slipway_control::operator(&config(args.config.as_deref())?);
+            check(&source, &definition, &catalog, &operator, Tier::Protected)
+        }
+    };
+    match checked {
+        Err(diagnostics) => {
+            let mistakes: Vec<Mistake> = diagnostics.into_iter().map(Into::into).collect();
+            diagnostics::show(&shown, &text, &mistakes, as_json);
+            Ok(ExitCode::from(exit::FAILED))
+        }
+        Ok(checked) => {
+            if as_json {
+                diagnostics::show(&shown, &text, &[], true);
+            } else {
+                for stage in &checked.definition.stages {
+                    let Some(facts) = checked.stages.get(&stage.name) else { continue };
+                    let grants: Vec<String> = facts.grants.iter().map(ToString::to_string).collect();
+                    let grants = if grants.is_empty() { "no grants".to_owned() } else { grants.join(", ") };
+                    let plugin = format!("{}@{}", facts.plugin.name, facts.plugin.version);
+                    output::line(format!("{:<16} {:<7} {plugin:<20} {grants}", stage.name.as_str(), facts.plugin.kind.as_str()));
+                }
+                output::line(format!("nothing is wrong with `{shown}`"));
+            }
+            Ok(ExitCode::from(exit::OK))
+        }
+    }
+}
+
+/// What is known of the plugins that a definition names, found out here.
+async fn catalog(definition: &Definition, folder: &Path, more: Option<&Path>) -> anyhow::Result<Catalog> {
+    let inspector = Inspector::new()?;
+    let mut built_in: Vec<(String, Result<PluginFacts, String>)> = Vec::new();
+    for (name, bytes) in plugins(more)? {
+        built_in.push((name, inspector.look(&bytes).await.1));
+    }
+    let mut catalog = Catalog::default();
+    for stage in &definition.stages {
+        let found = match &stage.uses {
+            Uses::Named { name, .. } => named(&stage.uses, name, &built_in),
+            Uses::Path(path) => match std::fs::read(folder.join(path)) {
+                Ok(bytes) => inspector.look(&bytes.into()).await.1.map_err(|reason| Resolution::Unusable { reason }),
+                Err(_) => Err(Resolution::Unknown { available: Vec::new() }),
+            },
+        };
+        catalog.plugins.insert(stage.uses.clone(), found);
+    }
+    Ok(catalog)
+}
+
+fn named(
+    uses: &Uses,
+    name: &str,
+    built_in: &[(String, Result<PluginFacts, String>)],
+) -> Result<PluginFacts, Resolution> {
+    let mut available = Vec::new();
+    for (file, facts) in built_in {
+        match facts {
+            Ok(facts) if uses.accepts(&facts.plugin.name, &facts.plugin.version) => return Ok(facts.clone()),
+            Ok(facts) => {
+                let major = facts.plugin.version.split('.').next().unwrap_or_default();
+                available.push(format!("{}@{major}", facts.plugin.name));
+            }
+            Err(reason) if file == name => return Err(Resolution::Unusable { reason: reason.clone() }),
+            Err(_) => {}
+        }
+    }
+    Err(Resolution::Unknown { available })
+}

@@ -1,0 +1,96 @@
+//! `slipway doctor`: whether this machine has what is needed, and what to do when not.
+
+use super::inspect::Inspector;
+use super::serve::config;
+use crate::{built_in, exit, output};
+use serde_json::json;
+use slipway_worker::tools::{Availability, probe};
+use std::process::ExitCode;
+
+/// How a thing stands.
+enum Finding {
+    Good(String),
+    /// Something does not work without it.
+    Bad { what: String, hint: String },
+}
+
+pub(super) async fn run(as_json: bool) -> anyhow::Result<ExitCode> {
+    let findings = [
+        ("git", git()),
+        ("tool sandbox", sandbox()),
+        ("rust toolchain", rust()),
+        ("built-in plugins", plugins().await),
+    ];
+    let bad = findings.iter().filter(|(_, finding)| matches!(finding, Finding::Bad { .. })).count();
+    if as_json {
+        let findings = findings.iter().map(|(name, finding)| match finding {
+            Finding::Good(what) => json!({ "name": name, "ok": true, "what": what }),
+            Finding::Bad { what, hint } => json!({ "name": name, "ok": false, "what": what, "hint": hint }),
+        });
+        output::json(&json!({ "ok": bad == 0, "findings": findings.collect::<Vec<_>>() }));
+    } else {
+        for (name, finding) in &findings {
+            match finding {
+                Finding::Good(what) => output::line(format!("✓ {name:<18} {what}")),
+                Finding::Bad { what, hint } => output::line(format!("✗ {name:<18} {what}\n    {hint}")),
+            }
+        }
+    }
+    Ok(ExitCode::from(if bad == 0 { exit::OK } else { exit::FAILED }))
+}
+
+fn git() -> Finding {
+    match std::process::Command::new("git").arg("--version").output() {
+        Ok(output) if output.status.success() => Finding::Good(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        Ok(_) | Err(_) => Finding::Bad {
+            what: "`git` is not there".into(),
+            hint: "install it: revisions come from git repositories".into(),
+        },
+    }
+}
+
+fn sandbox() -> Finding {
+    match probe() {
+        Availability::Available => Finding::Good("bubblewrap makes sandboxes here".into()),
+        Availability::Missing { what, hint } => Finding::Bad { what, hint },
+    }
+}
+
+fn rust() -> Finding {
+    let tool = config(None).ok().and_then(|mut config| config.tools.remove("rust"));
+    let Some(tool) = tool else {
+        return Finding::Bad {
+            what: "no Rust toolchain was found for tool `rust`".into(),
+            hint: "install one with rustup, or configure `[tools.rust]`; pipelines in other languages do not need it".into(),
+        };
+    };
+    if tool.root.join("lib/rustlib/wasm32-wasip2").is_dir() {
+        return Finding::Good(format!("{} with wasm32-wasip2", tool.root.display()));
+    }
+    Finding::Bad {
+        what: format!("the toolchain at {} cannot build for wasm32-wasip2", tool.root.display()),
+        hint: "`rustup target add wasm32-wasip2`, or name another toolchain in $SLIPWAY_RUST_TOOLCHAIN; only apps \
+               for the embedded app host need it"
+            .into(),
+    }
+}
+
+async fn plugins() -> Finding {
+    let looked = async {
+        let inspector = Inspector::new().map_err(|error| error.to_string())?;
+        let mut names = Vec::new();
+        for (name, bytes) in built_in::plugins(None).map_err(|error| error.to_string())? {
+            let facts = inspector.look(&bytes).await.1.map_err(|reason| format!("`{name}`: {reason}"))?;
+            names.push(format!("{}@{}", facts.plugin.name, facts.plugin.version));
+        }
+        Ok(names)
+    };
+    match looked.await {
+        Ok(names) if names.is_empty() => Finding::Bad {
+            what: "this build has none".into(),
+            hint: "`cargo xtask guests` builds them, then build `slipway` again".into(),
+        },
+        Ok(names) => Finding::Good(names.join(", ")),
+        Err(what) => Finding::Bad { what: String::clone(&what), hint: "this build is broken".into() },
+    }
+}

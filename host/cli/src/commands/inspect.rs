@@ -1,0 +1,137 @@
+//! `slipway plugin`.
+
+use crate::{built_in, exit, output};
+use anyhow::Context;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use slipway_control::definition::PluginFacts;
+use slipway_control::plugins::{Description, facts};
+use slipway_domain::Digest;
+use slipway_domain::grant::Interface;
+use slipway_worker::runtime::component::Components;
+use slipway_worker::runtime::execute::describe;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The folder of compiled code for commands without a server.
+fn code_folder() -> PathBuf {
+    cache().join("code")
+}
+
+/// The folder of what may be thrown away.
+pub(super) fn cache() -> PathBuf {
+    let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(|| home().join(".cache"), PathBuf::from).join("slipway")
+}
+
+/// Finds out what components are, here and without a server.
+pub(super) struct Inspector(Components);
+
+impl Inspector {
+    pub(super) fn new() -> anyhow::Result<Self> {
+        let folder = code_folder();
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+        let components = Components::new(Some(&folder));
+        Ok(Self(components.map_err(|error| anyhow::anyhow!("cannot start the WebAssembly engine: {error:#}"))?))
+    }
+
+    pub(super) async fn look(&self, bytes: &Bytes) -> (Description, Result<PluginFacts, String>) {
+        let digest = Digest::new(format!("sha256:{}", hex::encode(Sha256::digest(bytes))));
+        let description = Description(describe(&self.0, bytes).await);
+        let facts = match digest {
+            Ok(digest) => facts(&description, &digest),
+            Err(error) => Err(error.to_string()),
+        };
+        (description, facts)
+    }
+}
+
+pub(super) async fn run(file: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    let built_in = built_in::plugins(None)?;
+    let bytes = match built_in.into_iter().find(|(name, _)| name == file.split('@').next().unwrap_or(file)) {
+        Some((_, bytes)) if !std::path::Path::new(file).exists() => bytes,
+        Some(_) | None => {
+            let read = std::fs::read(file);
+            Bytes::from(read.with_context(|| format!("cannot read `{file}`, and no built-in plugin has that name"))?)
+        }
+    };
+    let (description, facts) = Inspector::new()?.look(&bytes).await;
+    match facts {
+        Ok(facts) => {
+            show(&description, &facts, bytes.len(), as_json);
+            Ok(ExitCode::from(exit::OK))
+        }
+        Err(reason) => {
+            if as_json {
+                output::json(&json!({ "file": file, "usable": false, "reason": reason }));
+            } else {
+                output::note(format!("error: `{file}` cannot be used as a plugin: {reason}"));
+            }
+            Ok(ExitCode::from(exit::FAILED))
+        }
+    }
+}
+
+fn show(description: &Description, facts: &PluginFacts, size: usize, as_json: bool) {
+    let plugin = &facts.plugin;
+    let imports = description.0.as_ref().map(|described| described.imports.clone()).unwrap_or_default();
+    if as_json {
+        return output::json(&json!({
+            "name": plugin.name, "version": plugin.version, "kind": plugin.kind.as_str(), "usable": true,
+            "digest": facts.digest.as_str(), "size": size, "imports": imports, "config_schema": facts.config_schema,
+            "requests": plugin.requests.iter().map(|request| json!({
+                "interface": request.interface.as_str(), "names": request.names, "why": request.why,
+            })).collect::<Vec<Value>>(),
+        }));
+    }
+    output::line(format!("{}@{}, a {} stage (world `{}`)", plugin.name, plugin.version, plugin.kind, plugin.kind.world()));
+    output::line(format!("  {}  {size} bytes", facts.digest));
+    output::line("what it can do, by its imports:");
+    for interface in &plugin.imports {
+        output::line(format!("  {:<10} {}", interface.as_str(), interface.in_words()));
+    }
+    if imports.iter().any(|import| import.starts_with("wasi:filesystem/")) {
+        output::line("  files      the revision at /work and earlier artifacts at /inputs");
+    }
+    for interface in Interface::ALL.into_iter().filter(|interface| plugin.kind.interfaces().contains(interface)) {
+        if !plugin.imports.contains(&interface) && interface.needs_grant() {
+            output::line(format!("  (it cannot use {interface}: it does not import it)"));
+        }
+    }
+    output::line("what it asks the pipeline to grant:");
+    if plugin.requests.is_empty() {
+        output::line("  nothing");
+    }
+    for request in &plugin.requests {
+        let names = if request.names.is_empty() { "named by the pipeline".to_owned() } else { request.names.join(", ") };
+        output::line(format!("  {}: {names}  ({})", request.interface, output::plain(&request.why)));
+    }
+    output::line("its `with`:");
+    let properties = facts.config_schema.get("properties").and_then(Value::as_object);
+    for (name, schema) in properties.into_iter().flatten() {
+        let about = schema.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
+        output::line(format!("  {:<20} {}", output::plain(name), output::plain(&about)));
+    }
+    if properties.is_none_or(serde_json::Map::is_empty) {
+        output::line("  nothing");
+    }
+}
+
+pub(super) async fn list(as_json: bool) -> anyhow::Result<()> {
+    let inspector = Inspector::new()?;
+    let mut plugins = Vec::new();
+    for (name, bytes) in built_in::plugins(None)? {
+        match inspector.look(&bytes).await.1 {
+            Ok(facts) if as_json => plugins.push(json!({
+                "name": facts.plugin.name, "version": facts.plugin.version, "kind": facts.plugin.kind.as_str(),
+            })),
+            Ok(facts) => output::line(format!("{:<16} {:<8} {}", facts.plugin.name, facts.plugin.version, facts.plugin.kind)),
+            Err(reason) => output::note(format!("warning: built-in plugin `{name}` cannot be used: {reason}")),
+        }
+    }
+    if as_json {
+        output::json(&json!({ "plugins": plugins }));
+    }
+    Ok(())
+}

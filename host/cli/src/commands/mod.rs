@@ -1,0 +1,104 @@
+//! One file a command, or a few that belong together.
+
+mod check;
+mod doctor;
+mod inspect;
+mod remote;
+mod run;
+mod serve;
+mod worker;
+
+use crate::args::{Args, Command, PipelineAction, PluginAction};
+use crate::{built_in, exit, output};
+use clap::CommandFactory;
+use std::process::ExitCode;
+use tokio_util::sync::CancellationToken;
+
+/// Runs a command.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let json = args.json;
+    let done = |()| ExitCode::from(exit::OK);
+    match args.command {
+        Command::Worker(worker) => worker::run(worker).map(done),
+        Command::Completions { shell } => {
+            let mut completions = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "slipway", &mut completions);
+            output::line(String::from_utf8_lossy(&completions));
+            Ok(ExitCode::from(exit::OK))
+        }
+        Command::Openapi => {
+            output::line(slipway_control::api::openapi().to_pretty_json()?);
+            Ok(ExitCode::from(exit::OK))
+        }
+        command => {
+            let runtime = tokio::runtime::Runtime::new()?;
+            let code = runtime.block_on(Box::pin(run_async(command, json)));
+            // A question to a repository may still be waiting for an answer.
+            runtime.shutdown_background();
+            code
+        }
+    }
+}
+
+async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
+    let done = |()| ExitCode::from(exit::OK);
+    match command {
+        Command::Run(args) => run::run(args, json).await,
+        Command::Check(args) => check::run(&args, json).await,
+        Command::Serve(args) => serve::run(args, json).await.map(done),
+        Command::Apps { .. } => worker::apps().await.map(done),
+        Command::Pipeline(args) => match args.command {
+            PipelineAction::Add { name, repository, server } => remote::add(&server, &name, &repository, json).await.map(done),
+            PipelineAction::List { server } => remote::pipelines(&server, json).await.map(done),
+            PipelineAction::Check { name, reference, server } => remote::check(&server, &name, &reference, json).await,
+        },
+        Command::Trigger(args) => remote::trigger(args, json).await,
+        Command::Runs(args) => remote::runs(args, json).await.map(done),
+        Command::Logs(args) => remote::logs(args, json).await.map(done),
+        Command::Cancel(args) => remote::cancel(&args, json).await.map(done),
+        Command::Releases(args) => remote::releases(&args, json).await.map(done),
+        Command::Rollback(args) => remote::rollback(&args, json).await.map(done),
+        Command::Plugin(args) => match args.command {
+            PluginAction::Inspect { file } => inspect::run(&file, json).await,
+            PluginAction::List => inspect::list(json).await.map(done),
+        },
+        Command::Doctor => doctor::run(json).await,
+        Command::Worker(_) | Command::Completions { .. } | Command::Openapi => Ok(ExitCode::from(exit::OK)),
+    }
+}
+
+/// Cancelled by Ctrl-C or SIGTERM.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            // A signal that cannot be heard is as good as one that never comes.
+            result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
+        }
+        stopped.cancel();
+    });
+    Ok(stop)
+}
+
+/// The built-in plugins, or a hint when there are none.
+fn plugins(folder: Option<&std::path::Path>) -> anyhow::Result<Vec<(String, bytes::Bytes)>> {
+    let plugins = built_in::plugins(folder)?;
+    if plugins.is_empty() {
+        output::note("warning: this build has no built-in plugins (`cargo xtask guests` builds them); add some with `--plugins`");
+    }
+    Ok(plugins)
+}
+
+/// `NAME=VALUE` words as an object.
+fn parameters(words: &[String]) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
+    words
+        .iter()
+        .map(|word| match word.split_once('=') {
+            Some((name, value)) => Ok((name.to_owned(), value.into())),
+            None => anyhow::bail!("`{word}` is no parameter: write NAME=VALUE"),
+        })
+        .collect()
+}

@@ -1,0 +1,113 @@
+//! `slipway run`: this folder's pipeline, here, through the same engine as a server's.
+
+use super::inspect::cache;
+use super::serve::config;
+use super::{parameters, plugins, stop_on_signal};
+use crate::args::Run;
+use crate::client::{Api, Problem, text};
+use crate::diagnostics::{self, Mistake};
+use crate::follow::{Show, follow};
+use crate::{exit, output};
+use anyhow::Context;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use slipway_control::definition::{FILE, read};
+use slipway_control::git::snapshot;
+use slipway_control::{Options, Running};
+use std::path::Path;
+use std::process::ExitCode;
+use tokio::sync::oneshot;
+
+pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
+    let folder = args.folder.canonicalize().with_context(|| format!("there is no folder `{}`", args.folder.display()))?;
+    let file = folder.join(FILE);
+    let definition = std::fs::read_to_string(&file)
+        .with_context(|| format!("cannot read `{}`: a pipeline is a file of that name", file.display()))?;
+    let name = match read(&definition).1 {
+        Ok(definition) => definition.name.to_string(),
+        Err(diagnostics) => {
+            let mistakes: Vec<Mistake> = diagnostics.into_iter().map(Into::into).collect();
+            diagnostics::show(FILE, &definition, &mistakes, as_json);
+            return Ok(ExitCode::from(exit::FAILED));
+        }
+    };
+    // Kept from run to run, so that caches are warm the next time.
+    let data = cache().join("run").join(key(&folder));
+    let repository = data.join("snapshot.git");
+    let revision = snapshot(&folder, &repository).await.context("cannot take the folder's files as they are")?;
+
+    let mut config = config(args.config.as_deref())?;
+    config.listen.set_port(0);
+    config.apps_listen.set_port(0);
+    let options = Options {
+        config,
+        data,
+        program: std::env::current_exe().context("cannot find this program's own file")?,
+        plugins: plugins(args.plugins.as_deref())?,
+    };
+    let stop = stop_on_signal()?;
+    let (tell, ready) = oneshot::channel();
+    let ready_now = |running: &Running| {
+        // Whoever waited has been cancelled.
+        let _gone = tell.send(running.clone());
+    };
+    let serving = tokio::spawn(slipway_control::run(options, ready_now, stop.clone()));
+    let Ok(running) = ready.await else {
+        serving.await??;
+        anyhow::bail!("the engine did not start");
+    };
+    let wish = Wish {
+        name: &name,
+        repository: &repository,
+        revision: &revision,
+        parameters: Value::Object(parameters(&args.parameters)?),
+        show: Show { logs: !as_json, debug: args.debug, json: as_json },
+    };
+    let result = tokio::select! {
+        result = drive(&running, &wish) => result,
+        () = stop.cancelled() => Ok(ExitCode::from(exit::CANCELLED)),
+    };
+    stop.cancel();
+    serving.await??;
+    result
+}
+
+struct Wish<'a> {
+    name: &'a str,
+    repository: &'a Path,
+    revision: &'a str,
+    parameters: Value,
+    show: Show,
+}
+
+async fn drive(running: &Running, wish: &Wish<'_>) -> anyhow::Result<ExitCode> {
+    let token = std::fs::read_to_string(&running.token_file).context("cannot read the engine's token")?;
+    let api = Api::at(&format!("http://{}", running.api), &token)?;
+    let Wish { name, repository, revision, parameters, show } = wish;
+    api.put(&format!("/v1/pipelines/{name}"), &json!({ "repository": repository })).await?;
+    let body = json!({ "reference": revision, "parameters": parameters });
+    let run = match api.post(&format!("/v1/pipelines/{name}/runs"), &body).await {
+        Ok(run) => run,
+        Err(error) => return mistakes(error, show.json),
+    };
+    let run = follow(&api, text(&run, "id"), *show).await?;
+    Ok(exit::of_state(text(&run, "state")))
+}
+
+fn mistakes(error: anyhow::Error, as_json: bool) -> anyhow::Result<ExitCode> {
+    let Some(problem) = error.downcast_ref::<Problem>() else { return Err(error) };
+    let found = problem.body.get("diagnostics").and_then(Value::as_array);
+    let found: Vec<Mistake> = found.into_iter().flatten().map(Mistake::from_json).collect();
+    if found.is_empty() {
+        return Err(error);
+    }
+    diagnostics::show(FILE, text(&problem.body, "file"), &found, as_json);
+    output::note("nothing was run");
+    Ok(ExitCode::from(exit::FAILED))
+}
+
+/// A name for the folder's own data.
+fn key(folder: &Path) -> String {
+    let hash = hex::encode(Sha256::digest(folder.as_os_str().as_encoded_bytes()));
+    hash.get(..16).unwrap_or(&hash).to_owned()
+}

@@ -1,0 +1,94 @@
+//! `slipway worker`, and the app host's process.
+
+use super::stop_on_signal;
+use crate::args::Worker;
+use crate::client::default_data;
+use crate::output;
+use anyhow::Context;
+use serde::de::DeserializeOwned;
+use slipway_control::children::{AppsOrders, AppsReady, WorkerOrders};
+use std::io::{BufRead, Read};
+use tokio_util::sync::CancellationToken;
+
+pub(super) fn run(args: Worker) -> anyhow::Result<()> {
+    let sandbox_init = std::env::current_exe().context("cannot find this program's own file")?;
+    let stop = CancellationToken::new();
+    let options = if args.embedded {
+        let WorkerOrders { control, token, name, slots, folder } = orders()?;
+        stop_with_parent(stop.clone())?;
+        slipway_worker::Options { control, token, name, slots, folder, sandbox_init }
+    } else {
+        let file = args.token_file.unwrap_or_default();
+        let token = std::fs::read_to_string(&file)
+            .with_context(|| format!("cannot read the worker's token in `{}`", file.display()))?;
+        slipway_worker::Options {
+            control: args.server,
+            token: token.trim().to_owned(),
+            name: format!("worker-{}-{}", std::process::id(), nanos()),
+            slots: args.slots,
+            folder: args.data.unwrap_or_else(|| default_data().join("remote-worker")),
+            sandbox_init,
+        }
+    };
+    if !args.embedded {
+        stop_with_signal(stop.clone())?;
+    }
+    slipway_worker::run(options, &stop).map_err(Into::into)
+}
+
+pub(super) async fn apps() -> anyhow::Result<()> {
+    let AppsOrders { listen, token, cache } = orders()?;
+    let stop = CancellationToken::new();
+    stop_with_parent(stop.clone())?;
+    let options = slipway_apps::Options {
+        listen,
+        admin: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
+        token,
+        cache: Some(cache),
+        limits: slipway_apps::Limits::default(),
+    };
+    let ready = |bound: slipway_apps::Bound| {
+        let ready = AppsReady { listen: bound.listen, admin: bound.admin };
+        output::line(serde_json::to_string(&ready).unwrap_or_default());
+    };
+    slipway_apps::run(options, ready, stop).await.map_err(Into::into)
+}
+
+/// The one line of JSON that the parent sends.
+fn orders<T: DeserializeOwned>() -> anyhow::Result<T> {
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line).context("the parent process sent no orders")?;
+    serde_json::from_str(&line).context("the parent process sent orders that cannot be read")
+}
+
+/// Standard input closes when the parent ends, in whatever way: then this process ends.
+fn stop_with_parent(stop: CancellationToken) -> anyhow::Result<()> {
+    std::thread::Builder::new().name("parent".into()).spawn(move || {
+        let mut rest = [0; 64];
+        // Anything but more bytes means that the parent is gone.
+        while std::io::stdin().lock().read(&mut rest).is_ok_and(|read| read > 0) {}
+        stop.cancel();
+        // What does not end by itself then, ends here.
+        std::thread::sleep(std::time::Duration::from_secs(22));
+        std::process::abort();
+    })?;
+    Ok(())
+}
+
+/// A worker of its own ends in good order on Ctrl-C and SIGTERM.
+fn stop_with_signal(stop: CancellationToken) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        runtime.block_on(async {
+            if let Ok(signalled) = stop_on_signal() {
+                signalled.cancelled().await;
+                stop.cancel();
+            }
+        });
+    })?;
+    Ok(())
+}
+
+fn nanos() -> u128 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos()
+}

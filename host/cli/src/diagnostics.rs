@@ -1,0 +1,116 @@
+//! Mistakes in a pipeline file, shown with the lines they are about.
+
+use crate::output;
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode};
+use serde_json::{Value, json};
+use std::fmt;
+use std::ops::Range;
+
+/// One mistake.
+pub(crate) struct Mistake {
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) span: Range<usize>,
+}
+
+impl From<slipway_control::definition::Diagnostic> for Mistake {
+    fn from(diagnostic: slipway_control::definition::Diagnostic) -> Self {
+        let slipway_control::definition::Diagnostic { code, message, hint, line, column, span, place: _ } = diagnostic;
+        Self { code, message, hint, line, column, span }
+    }
+}
+
+impl Mistake {
+    /// One that the server has told.
+    pub(crate) fn from_json(value: &Value) -> Self {
+        let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or(0);
+        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let end = |index: usize| usize::try_from(number(value.get("span").and_then(|span| span.get(index)))).unwrap_or(0);
+        Self {
+            code: text("code"),
+            message: text("message"),
+            hint: value.get("hint").and_then(Value::as_str).map(str::to_owned),
+            line: u32::try_from(number(value.get("line"))).unwrap_or(0),
+            column: u32::try_from(number(value.get("column"))).unwrap_or(0),
+            span: end(0)..end(1),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        json!({ "code": self.code, "message": self.message, "hint": self.hint, "line": self.line, "column": self.column })
+    }
+}
+
+/// Shows mistakes: for programs as JSON, for people with the lines.
+pub(crate) fn show(file: &str, text: &str, mistakes: &[Mistake], as_json: bool) {
+    if as_json {
+        let mistakes: Vec<Value> = mistakes.iter().map(Mistake::to_json).collect();
+        return output::json(&json!({ "file": file, "ok": mistakes.is_empty(), "diagnostics": mistakes }));
+    }
+    let theme = if output::is_terminal() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+    let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);
+    for mistake in mistakes {
+        let name = format!("{file}:{}:{}", mistake.line, mistake.column);
+        let shown = Shown { mistake, source: NamedSource::new(name, output_safe(text)) };
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _never = handler.render_report(&mut out, &shown).is_err();
+        output::note(out.trim_end());
+        output::note("");
+    }
+    let count = if mistakes.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
+    output::note(format!("{count} in `{file}`"));
+}
+
+/// The text with control characters made harmless, byte for byte in the same places.
+fn output_safe(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() && !matches!(c, '\n' | '\t' | '\r') && c.len_utf8() == 1 { '?' } else { c })
+        .collect()
+}
+
+struct Shown<'a> {
+    mistake: &'a Mistake,
+    source: NamedSource<String>,
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.mistake.message)
+    }
+}
+
+impl std::error::Error for Shown<'_> {}
+
+impl Diagnostic for Shown<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.mistake.code))
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        Some(Severity::Error)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.mistake.hint.as_ref().map(|hint| Box::new(hint) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let span = &self.mistake.span;
+        let label = LabeledSpan::underline(span.start..span.end.max(span.start + 1));
+        Some(Box::new(std::iter::once(label)))
+    }
+}

@@ -1,0 +1,117 @@
+//! Logs: by pages, and live.
+
+use super::Api;
+use super::events::{follow, last_event_id};
+use super::extract::{Path, Query};
+use super::problem::Problem;
+use super::runs::id;
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::Stream;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use utoipa::{IntoParams, ToSchema};
+
+/// The most entries of a page.
+const PAGE: usize = 1_000;
+
+/// Which entries.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogQuery {
+    /// Only those of this stage.
+    stage: Option<String>,
+    /// Only those after this number.
+    after: Option<u64>,
+    /// How many, at most 1000.
+    limit: Option<usize>,
+}
+
+/// A page of a log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct LogView {
+    /// The entries.
+    #[schema(value_type = Vec<LogEntryView>)]
+    entries: Vec<serde_json::Value>,
+    /// The `after` of the next page; nothing when there is no more for now.
+    next: Option<u64>,
+}
+
+/// One entry of a log. Whatever a stage has written is text and nothing else.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the shape of what the store holds as JSON, for the document")]
+pub(super) struct LogEntryView {
+    /// Its number in the run, from 1.
+    seq: u64,
+    /// When it was written.
+    at: String,
+    /// The stage.
+    stage: String,
+    /// The phase.
+    phase: String,
+    /// The attempt at it.
+    attempt: u32,
+    /// Who wrote it: `stage`, `stdout`, `stderr`, a tool as `tool:cargo`, or `host`.
+    source: String,
+    /// `debug`, `info`, `warn` or `error`; for steps `step`, `progress`, `done` or `failed`.
+    level: String,
+    /// The text.
+    message: String,
+    /// More facts.
+    fields: Option<BTreeMap<String, String>>,
+}
+
+/// Reads a run's log.
+#[utoipa::path(get, path = "/v1/runs/{run}/logs", tag = "logs", params(("run" = String, Path), LogQuery),
+    responses((status = 200, body = LogView), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn get_logs(
+    State(api): State<Api>,
+    Path(run): Path<String>,
+    Query(query): Query<LogQuery>,
+) -> Result<Json<LogView>, Problem> {
+    let id = id(&run)?;
+    if api.store.run(id.as_str()).await?.is_none() {
+        return Err(Problem::missing("run", id.as_str()));
+    }
+    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let page = api.store.log(id.as_str(), query.stage.as_deref(), query.after.unwrap_or(0), limit).await?;
+    let last = page.entries.last().and_then(|entry| entry.get("seq")).and_then(serde_json::Value::as_u64);
+    let next = last.filter(|_| page.more);
+    Ok(Json(LogView { entries: page.entries, next }))
+}
+
+/// Streams a run's log, from its beginning or from `Last-Event-ID`, until the run ends. Each
+/// event's data is an entry; the last event is `end`.
+#[utoipa::path(get, path = "/v1/runs/{run}/logs/stream", tag = "logs", params(("run" = String, Path), LogQuery),
+    responses((status = 200, description = "server-sent events", content_type = "text/event-stream", body = String),
+        (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn stream_logs(
+    State(api): State<Api>,
+    Path(run): Path<String>,
+    Query(query): Query<LogQuery>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let id = id(&run)?;
+    if api.store.run(id.as_str()).await?.is_none() {
+        return Err(Problem::missing("run", id.as_str()));
+    }
+    let after = last_event_id(&headers).max(query.after.unwrap_or(0));
+    let entries = follow(api, id.to_string(), after, move |api, run, after| {
+        let stage = query.stage.clone();
+        async move {
+            let page = api.store.log(&run, stage.as_deref(), after, PAGE).await?;
+            Ok(page
+                .entries
+                .into_iter()
+                .map(|entry| {
+                    let seq = entry.get("seq").and_then(serde_json::Value::as_u64).unwrap_or(after);
+                    (seq, Event::default().id(seq.to_string()).event("entry").data(entry.to_string()))
+                })
+                .collect())
+        }
+    });
+    Ok(Sse::new(entries).keep_alive(KeepAlive::default()))
+}

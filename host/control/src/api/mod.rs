@@ -1,0 +1,115 @@
+//! The HTTP API: one file an endpoint or noun, thin over the scheduler and the store.
+
+mod apps;
+mod artifacts;
+mod auth;
+mod events;
+mod extract;
+mod logs;
+mod pipelines;
+mod plugins;
+mod problem;
+mod reports;
+mod runs;
+mod server;
+mod service;
+mod views;
+
+pub use auth::{Role, Tokens, hash as token_hash};
+pub use server::serve;
+
+use crate::apps::Apps;
+use crate::blobs::Blobs;
+use crate::plugins::Plugins;
+use crate::scheduler::Scheduler;
+use crate::store::Store;
+use axum::Router;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// All that the routes need. Clones share it.
+#[derive(Clone)]
+pub struct Api {
+    /// Runs.
+    pub scheduler: Scheduler,
+    /// What is stored.
+    pub store: Store,
+    /// Artifacts.
+    pub blobs: Blobs,
+    /// Releases.
+    pub apps: Apps,
+    /// Plugins.
+    pub plugins: Plugins,
+    /// Who may.
+    pub tokens: Tokens,
+}
+
+/// The document's head; paths and schemas come from the handlers.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Slipway",
+        description = "Triggers pipelines, tells what became of them, and moves releases.\n\n\
+            Every request but those for `/healthz`, `/readyz` and `/openapi.json` carries \
+            `Authorization: Bearer <token>`. Errors are problems by RFC 9457. Lists go on with \
+            `next`. Streams are server-sent events that resume from `Last-Event-ID`."
+    ),
+    modifiers(&Security),
+    security(("token" = []))
+)]
+struct Document;
+
+struct Security;
+
+impl utoipa::Modify for Security {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(pipelines::list_pipelines))
+        .routes(routes!(pipelines::put_pipeline, pipelines::get_pipeline))
+        .routes(routes!(pipelines::check_pipeline))
+        .routes(routes!(runs::create_run, runs::list_pipeline_runs))
+        .routes(routes!(runs::list_runs))
+        .routes(routes!(runs::get_run))
+        .routes(routes!(runs::cancel_run))
+        .routes(routes!(events::stream_events))
+        .routes(routes!(logs::get_logs))
+        .routes(routes!(logs::stream_logs))
+        .routes(routes!(artifacts::list_artifacts))
+        .routes(routes!(artifacts::get_artifact))
+        .routes(routes!(reports::get_reports))
+        .routes(routes!(apps::list_apps))
+        .routes(routes!(apps::list_releases))
+        .routes(routes!(apps::roll_back))
+        .routes(routes!(plugins::list_plugins))
+}
+
+/// The OpenAPI document.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// Puts the check of a worker's token before the routes of workers.
+pub fn guard_worker(routes: Router, tokens: Tokens) -> Router {
+    routes.layer(axum::middleware::from_fn_with_state(tokens, auth::require_worker))
+}
+
+/// The routes of the API, with the check of the caller before them.
+pub fn router(api: Api) -> Router {
+    let (router, document) = routes().split_for_parts();
+    let guarded = router.layer(axum::middleware::from_fn_with_state(api.tokens.clone(), auth::require_admin));
+    let document = serde_json::to_string_pretty(&document).unwrap_or_default();
+    Router::new()
+        .merge(guarded)
+        .merge(service::router(api.clone(), document))
+        .fallback(problem::not_found)
+        .method_not_allowed_fallback(problem::method_not_allowed)
+        .with_state(api)
+}

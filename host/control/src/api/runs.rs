@@ -1,0 +1,213 @@
+//! Runs: trigger, list, show, cancel.
+
+use super::Api;
+use super::auth::Caller;
+use super::extract::{Body, Path, Query};
+use super::pipelines::name;
+use super::problem::Problem;
+use super::views::RunView;
+use crate::scheduler::RunRequest;
+use crate::store::RunFilter;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::extract::State;
+use axum::{Extension, Json};
+use serde::{Deserialize, Serialize};
+use slipway_domain::RunId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use utoipa::{IntoParams, ToSchema};
+
+/// The header that makes a repeated request count once.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The longest wait for a run's end.
+const WAIT_MAX: Duration = Duration::from_secs(60);
+/// The most runs of a page, and how many when the caller does not say.
+const PAGE: (u32, u32) = (200, 50);
+
+/// What to run.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateRun {
+    /// A branch, a tag or a commit.
+    reference: String,
+    /// Parameters for the stages.
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+}
+
+/// Starts a run of a pipeline.
+///
+/// The answer comes once the run is stored: from then on it ends, whatever happens to the
+/// server meanwhile. With an `Idempotency-Key`, the same request again gives the same run.
+#[utoipa::path(post, path = "/v1/pipelines/{pipeline}/runs", tag = "runs",
+    params(("pipeline" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "1 to 200 visible characters, new for each wish")),
+    request_body = CreateRun,
+    responses((status = 202, body = RunView), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn create_run(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(pipeline): Path<String>,
+    headers: HeaderMap,
+    Body(body): Body<CreateRun>,
+) -> Result<(StatusCode, HeaderMap, Json<RunView>), Problem> {
+    let request = RunRequest {
+        pipeline: name(pipeline)?,
+        reference: body.reference,
+        parameters: parameters(body.parameters)?,
+        triggered_by: caller.0,
+        idempotency_key: idempotency_key(&headers)?,
+    };
+    let id = api.scheduler.submit(request).await?;
+    let run = show(&api, &id).await?;
+    let mut headers = HeaderMap::new();
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/runs/{id}")) {
+        headers.insert(header::LOCATION, location);
+    }
+    Ok((StatusCode::ACCEPTED, headers, Json(run)))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    match value.to_str() {
+        Ok(key) if !key.is_empty() && key.len() <= 200 => Ok(Some(key.to_owned())),
+        Ok(_) | Err(_) => {
+            Err(Problem::bad_request("invalid-idempotency-key", "an idempotency key has 1 to 200 visible characters"))
+        }
+    }
+}
+
+fn parameters(parameters: BTreeMap<String, String>) -> Result<BTreeMap<String, String>, Problem> {
+    let named = |name: &str| {
+        !name.is_empty()
+            && name.len() <= 64
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    };
+    if let Some(name) = parameters.keys().find(|name| !named(name)) {
+        let message = format!("`{}` cannot name a parameter: use letters, digits, `_` and `-`", name.escape_debug());
+        return Err(Problem::bad_request("invalid-parameter", message));
+    }
+    let bytes: usize = parameters.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if parameters.len() > 64 || bytes > 64 << 10 {
+        return Err(Problem::bad_request("invalid-parameter", "a run has at most 64 parameters and 64 KiB of them"));
+    }
+    Ok(parameters)
+}
+
+/// Which runs to list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// Goes on after the page that gave this as `next`.
+    cursor: Option<String>,
+    /// How many, at most 200; 50 when it is not given.
+    limit: Option<u32>,
+}
+
+/// A page of runs, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct RunList {
+    /// The runs, without their stages.
+    runs: Vec<RunView>,
+    /// The `cursor` of the next page; nothing on the last one.
+    next: Option<String>,
+}
+
+/// Lists the runs of all pipelines.
+#[utoipa::path(get, path = "/v1/runs", tag = "runs", params(ListQuery),
+    responses((status = 200, body = RunList), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn list_runs(State(api): State<Api>, Query(query): Query<ListQuery>) -> Result<Json<RunList>, Problem> {
+    list(&api, None, query).await
+}
+
+/// Lists the runs of a pipeline.
+#[utoipa::path(get, path = "/v1/pipelines/{pipeline}/runs", tag = "runs", params(("pipeline" = String, Path), ListQuery),
+    responses((status = 200, body = RunList), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn list_pipeline_runs(
+    State(api): State<Api>,
+    Path(pipeline): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<RunList>, Problem> {
+    let name = name(pipeline)?;
+    if api.store.pipeline(name.as_str()).await?.is_none() {
+        return Err(Problem::missing("pipeline", name.as_str()));
+    }
+    list(&api, Some(name.to_string()), query).await
+}
+
+async fn list(api: &Api, pipeline: Option<String>, query: ListQuery) -> Result<Json<RunList>, Problem> {
+    let limit = query.limit.unwrap_or(PAGE.1).clamp(1, PAGE.0);
+    let before = query.cursor.map(|cursor| id(&cursor).map(|id| id.to_string())).transpose()?;
+    let mut runs = api.store.runs(&RunFilter { pipeline, before, limit: limit + 1 }).await?;
+    let more = runs.len() > limit as usize;
+    runs.truncate(limit as usize);
+    let next = runs.last().filter(|_| more).map(|run| run.id.clone());
+    Ok(Json(RunList { runs: runs.into_iter().map(RunView::brief).collect(), next }))
+}
+
+/// How long to wait.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct WaitQuery {
+    /// Answer when the run has ended, or after so many seconds (at most 60).
+    wait_seconds: Option<u64>,
+}
+
+/// Shows a run with its stages. With `wait_seconds`, waits for its end.
+#[utoipa::path(get, path = "/v1/runs/{run}", tag = "runs", params(("run" = String, Path), WaitQuery),
+    responses((status = 200, body = RunView), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn get_run(
+    State(api): State<Api>,
+    Path(run): Path<String>,
+    Query(query): Query<WaitQuery>,
+) -> Result<Json<RunView>, Problem> {
+    let id = id(&run)?;
+    if let Some(seconds) = query.wait_seconds {
+        wait(&api, &id, Duration::from_secs(seconds).min(WAIT_MAX)).await?;
+    }
+    Ok(Json(show(&api, &id).await?))
+}
+
+/// Waits until a run has ended, as far as is durable, or the time is over.
+async fn wait(api: &Api, id: &RunId, time: Duration) -> Result<(), Problem> {
+    let until = tokio::time::Instant::now() + time;
+    let mut news = api.scheduler.changes().listen(id.as_str());
+    loop {
+        let run = api.store.run(id.as_str()).await?.ok_or_else(|| Problem::missing("run", id.as_str()))?;
+        if run.ended_at.is_some() {
+            return Ok(());
+        }
+        if tokio::time::timeout_at(until, news.changed()).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Cancels a run. What runs of it is told to stop; a deployment that has begun is finished.
+#[utoipa::path(post, path = "/v1/runs/{run}/cancel", tag = "runs", params(("run" = String, Path)),
+    responses((status = 202, body = RunView), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
+pub(super) async fn cancel_run(
+    State(api): State<Api>,
+    Extension(caller): Extension<Caller>,
+    Path(run): Path<String>,
+) -> Result<(StatusCode, Json<RunView>), Problem> {
+    let id = id(&run)?;
+    if api.store.run(id.as_str()).await?.is_none() {
+        return Err(Problem::missing("run", id.as_str()));
+    }
+    let news = api.scheduler.changes().listen(id.as_str());
+    api.scheduler.cancel(&id, &caller.0)?;
+    // The answer shows the run as cancelled, so it waits until that is durable.
+    let mut news = news;
+    let _timeout = tokio::time::timeout(Duration::from_secs(5), news.changed()).await.is_err();
+    Ok((StatusCode::ACCEPTED, Json(show(&api, &id).await?)))
+}
+
+async fn show(api: &Api, id: &RunId) -> Result<RunView, Problem> {
+    let row = api.store.run(id.as_str()).await?.ok_or_else(|| Problem::missing("run", id.as_str()))?;
+    Ok(RunView::load(&api.store, row).await?)
+}
+
+pub(super) fn id(text: &str) -> Result<RunId, Problem> {
+    RunId::new(text).map_err(|error| Problem::bad_request("invalid-id", error.to_string()))
+}

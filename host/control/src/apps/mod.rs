@@ -1,0 +1,265 @@
+//! Releases of apps, on the embedded app host.
+//!
+//! What is live is decided here and stored; the app host only does it. After a restart of
+//! either, the app host is brought to what is stored.
+
+mod client;
+
+pub use client::{AppHost, Health, HostError, HttpAppHost};
+
+use crate::blobs::{self, Blobs};
+use crate::clock;
+use crate::scheduler::new_id;
+use crate::store::rows::ReleaseRow;
+use crate::store::{CommitError, Store, Write};
+use slipway_domain::name::ReleaseId;
+use slipway_domain::release::{self, Release, ReleaseState, Releases};
+use slipway_domain::{AppName, Digest, Revision, RunId};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// What a new release is made of.
+#[derive(Debug, Clone)]
+pub struct Made {
+    /// The app.
+    pub app: AppName,
+    /// The run.
+    pub run: RunId,
+    /// Its pipeline.
+    pub pipeline: String,
+    /// The commit.
+    pub revision: Revision,
+    /// The version.
+    pub version: Option<String>,
+    /// The component.
+    pub digest: Digest,
+}
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum ActError {
+    /// The component cannot be served.
+    #[error("it cannot be served: {0}")]
+    NotAnApp(String),
+    /// The release was not seen to be healthy.
+    #[error("the release was not seen to be healthy")]
+    NotHealthy,
+    /// The rules of releases.
+    #[error(transparent)]
+    Release(#[from] release::Error),
+    /// The app host.
+    #[error("the app host cannot be reached")]
+    Host {
+        /// Why.
+        #[source]
+        source: HostError,
+    },
+    /// The blobs.
+    #[error("the component cannot be read")]
+    Blobs(#[from] blobs::Error),
+    /// The store.
+    #[error("the release was not stored")]
+    Store(#[from] CommitError),
+    /// The store cannot be read.
+    #[error("the releases cannot be read")]
+    Read(#[from] sqlx::Error),
+}
+
+impl From<HostError> for ActError {
+    fn from(source: HostError) -> Self {
+        match source {
+            HostError::NotAnApp(reason) => Self::NotAnApp(reason),
+            HostError::NotHealthy => Self::NotHealthy,
+            source @ (HostError::Absent | HostError::Request(_) | HostError::Odd { .. }) => Self::Host { source },
+        }
+    }
+}
+
+/// Where apps are reached, as a text that holds `{app}`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Addresses(SocketAddr);
+
+impl Addresses {
+    /// Addresses at a listener of the app host.
+    pub const fn at(listen: SocketAddr) -> Self {
+        Self(listen)
+    }
+
+    /// The address of an app.
+    pub fn of(&self, app: &str) -> String {
+        format!("http://{app}.localhost:{}", self.0.port())
+    }
+}
+
+/// The releases. Clones share them.
+#[derive(Clone)]
+pub struct Apps {
+    store: Store,
+    blobs: Blobs,
+    host: Arc<dyn AppHost>,
+    addresses: Arc<RwLock<Addresses>>,
+    /// One change of an app at a time.
+    turns: Arc<std::sync::Mutex<HashMap<AppName, Arc<Mutex<()>>>>>,
+}
+
+impl Apps {
+    /// Releases on an app host.
+    pub fn new(store: Store, blobs: Blobs, host: Arc<dyn AppHost>, addresses: Addresses) -> Self {
+        Self { store, blobs, host, addresses: Arc::new(RwLock::new(addresses)), turns: Arc::default() }
+    }
+
+    /// The app host now listens here.
+    pub fn moved(&self, addresses: Addresses) {
+        *self.addresses.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    /// The address of an app.
+    pub fn address(&self, app: &AppName) -> String {
+        self.addresses.read().unwrap_or_else(PoisonError::into_inner).of(app.as_str())
+    }
+
+    /// The release that has an app's traffic.
+    pub async fn live(&self, app: &AppName) -> Result<Option<Release>, ActError> {
+        Ok(self.load(app).await?.0.live().cloned())
+    }
+
+    /// A release of an app.
+    pub async fn find(&self, app: &AppName, id: &ReleaseId) -> Result<Option<Release>, ActError> {
+        Ok(self.load(app).await?.0.get(id).cloned())
+    }
+
+    /// Makes a candidate, or finds the one that this run has made of this component.
+    pub async fn release(&self, made: Made) -> Result<Release, ActError> {
+        let _turn = self.turn(&made.app).await;
+        let (mut releases, rows) = self.load(&made.app).await?;
+        let release = match releases.candidate(&made.run, &made.digest) {
+            Some(candidate) => candidate.clone(),
+            None => {
+                let id = ReleaseId::new(new_id().to_string()).map_err(|_| release::Error::NoPrevious)?;
+                let release = Release {
+                    id,
+                    app: made.app.clone(),
+                    run: made.run,
+                    revision: made.revision,
+                    version: made.version,
+                    digest: made.digest,
+                    state: ReleaseState::Candidate,
+                };
+                releases.add(release.clone());
+                let at = clock::now();
+                let row =
+                    ReleaseRow { release: release.clone(), pipeline: made.pipeline, created_at: at, changed_at: at };
+                self.store.commit(vec![Write::Release(row)]).durable().await?;
+                release
+            }
+        };
+        drop(rows);
+        self.load_into_host(&release).await?;
+        Ok(release)
+    }
+
+    /// Asks a release how it is.
+    pub async fn health(&self, release: &ReleaseId, path: &str, within: Duration) -> Result<Health, ActError> {
+        Ok(self.host.health(release.as_str(), path, within).await?)
+    }
+
+    /// Gives the app's traffic to a release that the app host has seen healthy.
+    pub async fn switch(&self, release: &Release) -> Result<(), ActError> {
+        let _turn = self.turn(&release.app).await;
+        let (mut releases, rows) = self.load(&release.app).await?;
+        let changed = releases.switch(&release.id)?;
+        // The host first: it knows whether the release is healthy. Between the two, the app
+        // is served by the new release while the old one is stored as live; a crash there
+        // brings the old one back, and the stage, taken up again, switches once more.
+        self.tell_host(&release.app, &releases, false).await?;
+        self.save(&rows, changed).await
+    }
+
+    /// Takes back what a run has done to an app, and returns the release that is live then.
+    pub async fn restore(&self, app: &AppName, run: &RunId) -> Result<Option<Release>, ActError> {
+        let _turn = self.turn(app).await;
+        let (mut releases, rows) = self.load(app).await?;
+        let changed = releases.restore(run);
+        self.apply_known(app, &releases).await?;
+        self.save(&rows, changed).await?;
+        Ok(releases.live().cloned())
+    }
+
+    /// Goes back to the previous release, for a person or program that asks for it.
+    pub async fn roll_back(&self, app: &AppName) -> Result<Release, ActError> {
+        let _turn = self.turn(app).await;
+        let (mut releases, rows) = self.load(app).await?;
+        let changed = releases.roll_back()?;
+        self.apply_known(app, &releases).await?;
+        self.save(&rows, changed).await?;
+        releases.live().cloned().ok_or_else(|| release::Error::NoPrevious.into())
+    }
+
+    /// Brings an app host that has just started to what is stored.
+    pub async fn bring_up(&self) -> Result<(), ActError> {
+        for app in self.store.apps().await? {
+            let Ok(app) = AppName::new(app) else { continue };
+            let _turn = self.turn(&app).await;
+            let (releases, _) = self.load(&app).await?;
+            self.apply_known(&app, &releases).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the host serve what the releases say, all of which is known to be good.
+    async fn apply_known(&self, app: &AppName, releases: &Releases) -> Result<(), ActError> {
+        for release in [releases.live(), releases.previous()].into_iter().flatten() {
+            self.load_into_host(release).await?;
+        }
+        self.tell_host(app, releases, true).await
+    }
+
+    async fn tell_host(&self, app: &AppName, releases: &Releases, trusted: bool) -> Result<(), ActError> {
+        let keep: Vec<String> = releases
+            .iter()
+            .filter(|release| matches!(release.state, ReleaseState::Previous | ReleaseState::Candidate))
+            .map(|release| release.id.to_string())
+            .collect();
+        match releases.live() {
+            Some(live) => Ok(self.host.switch(app.as_str(), live.id.as_str(), &keep, trusted).await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn load_into_host(&self, release: &Release) -> Result<(), ActError> {
+        let bytes = self.blobs.read(&release.digest).await?;
+        let bytes = bytes.ok_or_else(|| ActError::NotAnApp("its component is no longer stored".into()))?;
+        let version = release.version.clone().unwrap_or_else(|| release.revision.to_string());
+        Ok(self.host.load(release.id.as_str(), release.app.as_str(), &version, bytes).await?)
+    }
+
+    async fn load(&self, app: &AppName) -> Result<(Releases, Vec<ReleaseRow>), ActError> {
+        let rows = self.store.releases(app.as_str()).await?;
+        Ok((Releases::new(rows.iter().map(|row| row.release.clone()).collect()), rows))
+    }
+
+    async fn save(&self, rows: &[ReleaseRow], changed: Vec<Release>) -> Result<(), ActError> {
+        let writes: Vec<Write> = changed
+            .into_iter()
+            .filter_map(|release| {
+                let row = rows.iter().find(|row| row.release.id == release.id)?;
+                Some(Write::Release(ReleaseRow { release, changed_at: clock::now(), ..row.clone() }))
+            })
+            .collect();
+        if !writes.is_empty() {
+            self.store.commit(writes).durable().await?;
+        }
+        Ok(())
+    }
+
+    async fn turn(&self, app: &AppName) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(app.clone()).or_default())
+        };
+        turn.lock_owned().await
+    }
+}

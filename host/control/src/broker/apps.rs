@@ -1,0 +1,124 @@
+//! `apps`: releases on the embedded app host.
+
+use super::{Broker, Done, permit};
+use crate::apps::{ActError, Made};
+use crate::scheduler::CallContext;
+use slipway_domain::grant::Capability;
+use slipway_domain::name::ReleaseId;
+use slipway_domain::release::Release;
+use slipway_domain::{AppName, Digest, Revision};
+use slipway_protocol::call::{HealthInfo, ReleaseInfo};
+use slipway_protocol::outcome::Failure;
+use slipway_protocol::{Call, Reply};
+use std::time::Duration;
+
+/// The longest time for which a health check goes on asking.
+const WITHIN_MAX: Duration = Duration::from_secs(600);
+
+pub(super) async fn act(broker: &Broker, context: &CallContext, call: &Call) -> Done {
+    match try_act(broker, context, call).await {
+        Ok(reply) => Done::reply(reply),
+        Err(failure) => Done::reply(Reply::Refused(failure)),
+    }
+}
+
+async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<Reply, Failure> {
+    let apps = &broker.apps;
+    match call {
+        Call::CurrentRelease { app } => Ok(maybe(apps.live(&name(app)?).await.map_err(failure)?)),
+        Call::Address { app } => Ok(Reply::Address { url: apps.address(&name(app)?) }),
+        Call::Release { app, digest } => {
+            let app = name(app)?;
+            let known = context.inputs.iter().flat_map(|input| &input.artifacts).any(|artifact| artifact.digest == *digest);
+            let digest = Digest::new(digest.clone()).ok().filter(|_| known).ok_or_else(|| {
+                let message = format!("`{}` is not an artifact of a stage that this one needs", digest.escape_debug());
+                Failure::new("unknown-artifact", message)
+            })?;
+            let made = Made {
+                app,
+                run: context.run.clone(),
+                pipeline: context.pipeline_name.clone(),
+                revision: Revision::new(context.revision.clone()).map_err(invalid)?,
+                version: context.version.clone(),
+                digest,
+            };
+            Ok(Reply::Release(info(&apps.release(made).await.map_err(failure)?)))
+        }
+        Call::Health { release, path, within_ms } => {
+            let release = own(broker, context, release).await?;
+            if !path.starts_with('/') || path.len() > 2_000 || path.chars().any(|c| c.is_control() || c == ' ') {
+                return Err(Failure::new("invalid-path", format!("`{}` is no path: it begins with `/`", path.escape_debug())));
+            }
+            let within = Duration::from_millis(u64::from(*within_ms)).min(WITHIN_MAX);
+            let health = apps.health(&release.id, path, within).await.map_err(failure)?;
+            Ok(Reply::Health(HealthInfo {
+                healthy: health.healthy,
+                status: health.status,
+                message: health.message,
+                time_us: health.time_us,
+            }))
+        }
+        Call::Switch { release } => {
+            let release = own(broker, context, release).await?;
+            apps.switch(&release).await.map_err(failure)?;
+            Ok(Reply::Done)
+        }
+        Call::Restore { app } => Ok(maybe(apps.restore(&name(app)?, &context.run).await.map_err(failure)?)),
+        Call::SetOutput { .. }
+        | Call::PutArtifact { .. }
+        | Call::TestCases { .. }
+        | Call::Change { .. }
+        | Call::StartTool { .. }
+        | Call::ToolExited { .. }
+        | Call::OpenSecret { .. } => Err(Failure::new("host", format!("`{}` is not of `apps`", call.function()))),
+    }
+}
+
+/// A release of an app that the stage may touch. One of another app is as unknown as one
+/// that is not there.
+async fn own(broker: &Broker, context: &CallContext, id: &str) -> Result<Release, Failure> {
+    let unknown = || Failure::new("unknown-release", format!("there is no release `{}`", id.escape_debug()));
+    let id = ReleaseId::new(id).map_err(|_| unknown())?;
+    for capability in context.grants.iter() {
+        let Capability::App(app) = capability else { continue };
+        if let Some(release) = broker.apps.find(app, &id).await.map_err(failure)? {
+            permit(context, capability)?;
+            return Ok(release);
+        }
+    }
+    Err(unknown())
+}
+
+fn name(app: &str) -> Result<AppName, Failure> {
+    AppName::new(app).map_err(invalid)
+}
+
+fn invalid(error: slipway_domain::name::InvalidName) -> Failure {
+    Failure::new("invalid-name", error.to_string())
+}
+
+fn info(release: &Release) -> ReleaseInfo {
+    ReleaseInfo {
+        id: release.id.to_string(),
+        version: release.version.clone().unwrap_or_else(|| release.revision.to_string()),
+        digest: release.digest.to_string(),
+    }
+}
+
+fn maybe(release: Option<Release>) -> Reply {
+    release.as_ref().map_or(Reply::NoRelease, |release| Reply::Release(info(release)))
+}
+
+fn failure(error: ActError) -> Failure {
+    match error {
+        ActError::NotAnApp(reason) => Failure::new("not-an-app", reason),
+        ActError::NotHealthy => {
+            Failure::new("not-healthy", "its last health check did not succeed, so it gets no traffic")
+        }
+        ActError::Release(error) => Failure::new("unknown-release", error.to_string()),
+        ActError::Host { .. } | ActError::Blobs(_) | ActError::Store(_) | ActError::Read(_) => {
+            tracing::error!(%error, "the app host did not do its part");
+            Failure { retryable: true, ..Failure::new("host", format!("the app host did not do its part: {error}")) }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! A guest's calls: the grant is checked first, the journal is written second, the act
+//! comes third, the reply is journalled fourth.
+//!
+//! One file an interface. A grant is checked here and nowhere else.
+
+mod apps;
+mod artifacts;
+mod reports;
+mod run;
+mod tools;
+
+use crate::apps::Apps;
+use crate::config::Config;
+use crate::scheduler::{CallContext, Left, Scheduler, Taken};
+use crate::store::{Store, Ticket, Write};
+use slipway_domain::grant::Capability;
+use slipway_domain::{AppName, RunId, StageName, ToolName};
+use slipway_protocol::message::Body;
+use slipway_protocol::outcome::Failure;
+use slipway_protocol::{Call, FromControl, Reply};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// The broker. Clones share it.
+#[derive(Clone)]
+pub struct Broker {
+    scheduler: Scheduler,
+    store: Store,
+    apps: Apps,
+    config: Arc<Config>,
+}
+
+/// What a call has come to.
+struct Done {
+    reply: Reply,
+    /// Rows that are written with the reply.
+    writes: Vec<Write>,
+    /// What the stage has left by it.
+    keep: Keep,
+}
+
+/// A change of what a stage has left.
+enum Keep {
+    Nothing,
+    Artifact(u64, slipway_protocol::lease::Artifact),
+    Output(u64, String, String),
+    Reported(u64),
+}
+
+impl Done {
+    const fn reply(reply: Reply) -> Self {
+        Self { reply, writes: Vec::new(), keep: Keep::Nothing }
+    }
+
+    fn refused(code: &str, message: impl Into<String>) -> Self {
+        Self::reply(Reply::Refused(Failure::new(code, message)))
+    }
+}
+
+impl Keep {
+    fn apply(self, left: &mut Left) {
+        match self {
+            Self::Nothing => {}
+            Self::Artifact(epoch, artifact) => left.artifacts.push((epoch, artifact)),
+            Self::Output(epoch, name, value) => {
+                left.outputs.insert(name, (epoch, value));
+            }
+            Self::Reported(count) => left.reported = left.reported.max(count),
+        }
+    }
+}
+
+impl Broker {
+    /// A broker that acts through these.
+    pub const fn new(scheduler: Scheduler, store: Store, apps: Apps, config: Arc<Config>) -> Self {
+        Self { scheduler, store, apps, config }
+    }
+
+    /// Takes what a worker says under a lease. `tell` is the way back to it.
+    pub fn frame(&self, worker: &str, epoch: u64, seq: u64, body: Body, tell: &mpsc::UnboundedSender<FromControl>) {
+        match self.scheduler.frame(worker, epoch, seq, body) {
+            Taken::Done => {}
+            Taken::Fenced => {
+                // The connection may be closing; then there is nobody to tell.
+                let _closing = tell.send(FromControl::Fenced { epoch });
+            }
+            Taken::Act(context, call, journalled) => {
+                // What only changes the run's own records is decided at once; the rest, which
+                // takes time or reaches outside, does not hold up the connection.
+                if let Some(done) = self.decide(&context, &call) {
+                    drop(journalled);
+                    self.finish(&context, &call, done);
+                } else {
+                    let broker = self.clone();
+                    tokio::spawn(async move { broker.act(&context, &call, Some(journalled)).await });
+                }
+            }
+            Taken::Before { run, stage, call } => {
+                let broker = self.clone();
+                let tell = tell.clone();
+                tokio::spawn(async move { broker.answer_again(&run, &stage, epoch, seq, &call, &tell).await });
+            }
+        }
+    }
+
+    /// A call that was taken before: its reply is on the journal, or it is acted upon again,
+    /// which every act allows.
+    async fn answer_again(
+        &self,
+        run: &RunId,
+        stage: &StageName,
+        epoch: u64,
+        seq: u64,
+        call: &Call,
+        tell: &mpsc::UnboundedSender<FromControl>,
+    ) {
+        let stored = match self.store.reply(run.as_str(), stage.as_str(), epoch, seq).await {
+            Ok(stored) => stored,
+            Err(error) => return tracing::error!(%error, "the journal cannot be read"),
+        };
+        match stored.and_then(|text| serde_json::from_str(&text).ok()) {
+            Some(reply) => {
+                // As above.
+                let _closing = tell.send(FromControl::Reply { epoch, seq, reply });
+            }
+            None => {
+                if let Some(context) = self.scheduler.again(epoch, seq) {
+                    self.act(&context, call, None).await;
+                }
+            }
+        }
+    }
+
+    async fn act(&self, context: &CallContext, call: &Call, journalled: Option<Ticket>) {
+        // Nothing outside may change before it is known that it was asked for.
+        if let Some(journalled) = journalled
+            && let Err(error) = journalled.durable().await
+        {
+            tracing::error!(%error, "a call was not journalled, so it is not acted upon");
+            return;
+        }
+        let done = match self.decide(context, call) {
+            Some(done) => done,
+            None => match call {
+                Call::PutArtifact { name, media_type, digest } => {
+                    artifacts::put(self, context, name, media_type, digest).await
+                }
+                other => apps::act(self, context, other).await,
+            },
+        };
+        self.finish(context, call, done);
+    }
+
+    fn finish(&self, context: &CallContext, call: &Call, done: Done) {
+        let Done { reply, writes, keep } = done;
+        self.scheduler.reply(context, call, reply, writes, |left| keep.apply(left));
+    }
+
+    /// Refuses what is not granted, and answers what needs nothing but the run's records.
+    fn decide(&self, context: &CallContext, call: &Call) -> Option<Done> {
+        if let Err(failure) = check_grant(context, call) {
+            return Some(Done::reply(Reply::Refused(failure)));
+        }
+        match call {
+            Call::SetOutput { name, value } => Some(run::set_output(context, name, value)),
+            Call::TestCases { cases } => Some(reports::test_cases(context, cases)),
+            Call::Change { action, object, before, after } => {
+                Some(reports::change(context, action, object, before.as_deref(), after.as_deref()))
+            }
+            Call::StartTool { tool, program, .. } => Some(tools::start(&self.config, context, tool, program)),
+            Call::ToolExited { .. } => Some(Done::reply(Reply::Done)),
+            Call::OpenSecret { name } => Some(Done::refused(
+                "unknown-secret",
+                format!("this server keeps no secret `{}`", name.escape_debug()),
+            )),
+            Call::PutArtifact { .. }
+            | Call::CurrentRelease { .. }
+            | Call::Release { .. }
+            | Call::Health { .. }
+            | Call::Switch { .. }
+            | Call::Restore { .. }
+            | Call::Address { .. } => None,
+        }
+    }
+}
+
+/// The one place where a grant is checked at run time.
+fn check_grant(context: &CallContext, call: &Call) -> Result<(), Failure> {
+    let capability = match call {
+        Call::SetOutput { .. }
+        | Call::PutArtifact { .. }
+        | Call::TestCases { .. }
+        | Call::Change { .. }
+        | Call::ToolExited { .. }
+        // A release names its app only in the records; `apps::act` asks again with it.
+        | Call::Health { .. }
+        | Call::Switch { .. } => None,
+        Call::StartTool { tool, .. } => Some(ToolName::new(tool.clone()).map(Capability::Tool)),
+        Call::OpenSecret { name } => Some(Ok(Capability::Secret(name.clone()))),
+        Call::CurrentRelease { app } | Call::Release { app, .. } | Call::Restore { app } | Call::Address { app } => {
+            Some(AppName::new(app.clone()).map(Capability::App))
+        }
+    };
+    match capability {
+        None => {}
+        Some(Err(invalid)) => return Err(Failure::new("not-granted", invalid.to_string())),
+        Some(Ok(capability)) => permit(context, &capability)?,
+    }
+    let mutates = matches!(call, Call::Release { .. } | Call::Switch { .. } | Call::Restore { .. });
+    if mutates && context.phase == "plan" {
+        let message = format!("`{}` changes something, and `plan` only tells what would change", call.function());
+        return Err(Failure::new("not-in-this-phase", message));
+    }
+    Ok(())
+}
+
+/// Whether the stage holds a capability.
+fn permit(context: &CallContext, capability: &Capability) -> Result<(), Failure> {
+    if context.grants.permits(capability) {
+        return Ok(());
+    }
+    let message = format!(
+        "stage `{}` has no grant for {capability}: add `grant.{} = [\"{}\"]` to `[stages.{}]`",
+        context.stage,
+        capability.interface(),
+        capability.name().escape_debug(),
+        context.stage
+    );
+    Err(Failure::new("not-granted", message))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! The processes that a server starts itself: one worker, and the app host.
+//!
+//! Each gets its orders as one line of JSON on standard input, which then stays open: when
+//! it closes, because this process has ended in whatever way, the child ends too.
+
+use crate::apps::{Addresses, Apps, HttpAppHost};
+use crate::scheduler::Scheduler;
+use serde::{Deserialize, Serialize};
+use slipway_domain::run::Loss;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// The pause before a child that has ended is started again: from and to.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
+/// A child that has run for so long is started again without a longer pause.
+const STEADY: Duration = Duration::from_secs(30);
+/// How long a child may take to end when it is told to.
+const STOP: Duration = Duration::from_secs(25);
+
+/// What the names of workers begin with that end with this process.
+pub const EMBEDDED: &str = "embedded-";
+
+/// The orders of an embedded worker.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WorkerOrders {
+    /// Control's URL.
+    pub control: String,
+    /// The token that control accepts.
+    pub token: String,
+    /// The worker's name.
+    pub name: String,
+    /// How many leases it takes at once.
+    pub slots: u32,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+/// The orders of the app host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppsOrders {
+    /// Where the apps' users come in.
+    pub listen: SocketAddr,
+    /// The token that it accepts from control.
+    pub token: String,
+    /// The folder of compiled code.
+    pub cache: PathBuf,
+}
+
+/// What the app host says once it listens, as one line of JSON.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AppsReady {
+    /// Where the apps' users come in.
+    pub listen: SocketAddr,
+    /// Where control comes in.
+    pub admin: SocketAddr,
+}
+
+/// How children are started.
+#[derive(Debug, Clone)]
+pub struct Program {
+    /// This program.
+    pub path: PathBuf,
+    /// The folder for what children keep.
+    pub folder: PathBuf,
+}
+
+/// Starts a child with its orders, and whatever it says on standard error on ours.
+async fn start<T: Serialize>(program: &Program, command: &str, orders: &T) -> std::io::Result<Started> {
+    let mut child = Command::new(&program.path)
+        .args([command, "--embedded"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        // Ctrl-C reaches a whole group; this process decides when its children end.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    // Taken out of the child, whose `wait` would close it.
+    let mut stdin = child.stdin.take().ok_or_else(|| std::io::Error::other("the child has no standard input"))?;
+    let mut line = serde_json::to_vec(orders)?;
+    line.push(b'\n');
+    stdin.write_all(&line).await?;
+    stdin.flush().await?;
+    Ok(Started { child, stdin })
+}
+
+/// A child that runs for as long as its standard input is open.
+struct Started {
+    child: Child,
+    stdin: ChildStdin,
+}
+
+/// Waits for the end of a child, or ends it in good order when this process stops.
+async fn watch(Started { mut child, stdin }: Started, stop: &CancellationToken) -> bool {
+    tokio::select! {
+        status = child.wait() => {
+            tracing::warn!(?status, "a child process ended");
+            true
+        }
+        () = stop.cancelled() => {
+            // Its end is what closing standard input asks for.
+            drop(stdin);
+            if tokio::time::timeout(STOP, child.wait()).await.is_err() {
+                tracing::warn!("a child process did not end in time");
+            }
+            false
+        }
+    }
+}
+
+/// Keeps one worker running until `stop`.
+pub async fn keep_worker(
+    program: Program,
+    control: String,
+    token: String,
+    slots: u32,
+    scheduler: Scheduler,
+    stop: CancellationToken,
+) {
+    let mut pause = PAUSES.0;
+    while !stop.is_cancelled() {
+        let name = format!("{EMBEDDED}{}", crate::scheduler::new_id());
+        let orders = WorkerOrders {
+            control: control.clone(),
+            token: token.clone(),
+            name: name.clone(),
+            slots,
+            folder: program.folder.join("worker"),
+        };
+        let began = tokio::time::Instant::now();
+        match start(&program, "worker", &orders).await {
+            Ok(child) => {
+                let ended = watch(child, &stop).await;
+                scheduler.worker_gone(&name, if ended { Loss::Death } else { Loss::Innocent });
+            }
+            Err(error) => tracing::error!(%error, "the worker cannot be started"),
+        }
+        pause = if began.elapsed() > STEADY { PAUSES.0 } else { pause };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+/// Keeps the app host running until `stop`, and brings it to what is stored whenever it
+/// has started. `bound` tells where the apps' users come in, once it is known.
+pub async fn keep_apps(
+    program: Program,
+    mut listen: SocketAddr,
+    token: String,
+    host: Arc<HttpAppHost>,
+    apps: Apps,
+    bound: watch::Sender<Option<Result<SocketAddr, String>>>,
+    stop: CancellationToken,
+) {
+    let mut pause = PAUSES.0;
+    while !stop.is_cancelled() {
+        let orders = AppsOrders { listen, token: token.clone(), cache: program.folder.join("apps") };
+        let began = tokio::time::Instant::now();
+        match start(&program, "apps", &orders).await {
+            Ok(mut child) => {
+                match ready(&mut child.child).await {
+                    Some(ready) => {
+                        // A port that was chosen once is kept, so that addresses stay good.
+                        listen = ready.listen;
+                        host.set(Some((ready.admin, token.clone())));
+                        apps.moved(Addresses::at(ready.listen));
+                        if let Err(error) = apps.bring_up().await {
+                            tracing::error!(error = &error as &dyn std::error::Error, "an app is not served");
+                        }
+                        bound.send_replace(Some(Ok(ready.listen)));
+                    }
+                    None => {
+                        bound.send_if_modified(|bound| {
+                            let first = bound.is_none();
+                            if first {
+                                *bound = Some(Err(format!("the app host did not start; is `{listen}` in use?")));
+                            }
+                            first
+                        });
+                    }
+                }
+                watch(child, &stop).await;
+                host.set(None);
+            }
+            Err(error) => tracing::error!(%error, "the app host cannot be started"),
+        }
+        pause = if began.elapsed() > STEADY { PAUSES.0 } else { pause };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => {}
+        }
+        pause = (pause * 2).min(PAUSES.1);
+    }
+}
+
+async fn ready(child: &mut Child) -> Option<AppsReady> {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take()?).read_line(&mut line).await.ok()?;
+    serde_json::from_str(&line).ok()
+}

@@ -1,0 +1,232 @@
+//! Builds the adapters and hands them over: the only place that knows them all.
+
+use crate::api::{self, Api, Role, Tokens};
+use crate::apps::{Addresses, Apps, HttpAppHost};
+use crate::blobs::Blobs;
+use crate::broker::Broker;
+use crate::children::{self, Program};
+use crate::config::Config;
+use crate::git::Git;
+use crate::plugins::{self, Plugins};
+use crate::scheduler::{RecoverError, Scheduler};
+use crate::store::{self, CommitError, Store};
+use crate::workers::Workers;
+use bytes::Bytes;
+use slipway_domain::ToolName;
+use slipway_domain::grant::Operator;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// What a server is started with.
+pub struct Options {
+    /// The operator's configuration.
+    pub config: Config,
+    /// The folder of all that is kept.
+    pub data: PathBuf,
+    /// This program, which also runs as worker and as app host.
+    pub program: PathBuf,
+    /// The plugins that come with it: file name and bytes.
+    pub plugins: Vec<(String, Bytes)>,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A write at start.
+    #[error("the store cannot be written")]
+    Commit(#[from] CommitError),
+    /// A read at start.
+    #[error("the store cannot be read")]
+    Read(#[from] sqlx::Error),
+    /// The plugins that come with it.
+    #[error("the built-in plugins cannot be stored")]
+    Plugins(#[from] plugins::Error),
+    /// What is stored cannot be taken up.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// A port.
+    #[error("cannot listen on `{address}`")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The app host.
+    #[error("{0}")]
+    Apps(String),
+    /// The data folder.
+    #[error("cannot write `{}`", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => Some(
+                "another program listens there: stop it, or choose another address with `--listen` (port 0 takes a free one)"
+                    .into(),
+            ),
+            Self::Apps(_) => Some("choose another address with `--apps-listen` (port 0 takes a free one)".into()),
+            Self::Commit(_)
+            | Self::Read(_)
+            | Self::Plugins(_)
+            | Self::Recover(_)
+            | Self::Listen { .. }
+            | Self::Folder { .. } => None,
+        }
+    }
+}
+
+/// What a server that is ready can be reached by.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// Where the API listens.
+    pub api: SocketAddr,
+    /// Where apps are reached, with `{app}` for the name.
+    pub apps: String,
+    /// The file with the first token.
+    pub token_file: PathBuf,
+    /// Whether the first token was made just now.
+    pub token_is_new: bool,
+    /// How many runs of an earlier process were taken up.
+    pub recovered: usize,
+}
+
+/// Runs a server until `stop`. `ready` is told once requests are served.
+pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: CancellationToken) -> Result<(), Error> {
+    let Options { config, data, program, plugins } = options;
+    let config = Arc::new(config);
+    let store = Store::open(&data).await?;
+    let folder = |path: PathBuf| move |source| Error::Folder { path, source };
+    let blobs = Blobs::local(&data.join("blobs")).map_err(folder(data.join("blobs")))?;
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| Error::Listen { address: config.listen, source })?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
+
+    let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &plugins).await?;
+    let git = Git::new(data.join("mirrors"));
+    let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), operator(&config));
+    let recovered = scheduler.recover(|worker| worker.starts_with(children::EMBEDDED)).await?;
+
+    let host = Arc::new(HttpAppHost::default());
+    let apps = Apps::new(store.clone(), blobs.clone(), host.clone(), Addresses::at(config.apps_listen));
+    let broker = Broker::new(scheduler.clone(), store.clone(), apps.clone(), Arc::clone(&config));
+    let tokens = Tokens::new(store.clone());
+    let (token_file, token_is_new) = first_token(&store, &data).await?;
+    let worker_token = secret();
+    tokens.accept(&worker_token, "embedded", Role::Worker);
+
+    let workers = Workers::new(scheduler.clone(), broker, plugins.clone(), blobs.clone(), questions);
+    let worker_routes = api::guard_worker(workers.router(), tokens.clone());
+    let routes = api::router(Api { scheduler: scheduler.clone(), store, blobs, apps: apps.clone(), plugins, tokens });
+    let serving = tokio::spawn(api::serve(listener, routes, worker_routes, stop.clone()));
+
+    let expiring = scheduler.clone();
+    let expire = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            expiring.expire();
+        }
+    });
+    let program = Program { path: program, folder: data.clone() };
+    let (bound, mut listens) = watch::channel(None);
+    let kept_apps = children::keep_apps(
+        program.clone(),
+        config.apps_listen,
+        secret(),
+        host,
+        apps.clone(),
+        bound,
+        stop.clone(),
+    );
+    let kept_apps = tokio::spawn(kept_apps);
+    let control = format!("http://{}", reachable(address));
+    let kept_worker = (config.worker_slots > 0).then(|| {
+        let slots = config.worker_slots;
+        tokio::spawn(children::keep_worker(program, control, worker_token, slots, scheduler.clone(), stop.clone()))
+    });
+
+    let listens = listens.wait_for(Option::is_some).await.map(|bound| bound.clone());
+    let apps_address = match listens {
+        Ok(Some(Ok(address))) => address,
+        Ok(Some(Err(message))) => {
+            stop.cancel();
+            return Err(Error::Apps(message));
+        }
+        Ok(None) | Err(_) => return Err(Error::Apps("the app host did not start".into())),
+    };
+    let running =
+        Running { api: address, apps: Addresses::at(apps_address).of("{app}"), token_file, token_is_new, recovered };
+    ready(&running);
+
+    stop.cancelled().await;
+    expire.abort();
+    for task in [Some(kept_apps), kept_worker, Some(serving)].into_iter().flatten() {
+        if let Err(error) = task.await {
+            tracing::warn!(%error, "a task ended badly");
+        }
+    }
+    Ok(())
+}
+
+/// What the operator has.
+pub fn operator(config: &Config) -> Operator {
+    let tools = config.tools.keys().filter_map(|name| ToolName::new(name.clone()).ok()).collect();
+    Operator { tools, ..Operator::default() }
+}
+
+/// An address that a client on this machine can dial.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
+}
+
+/// A token or secret of 256 random bits, in hex.
+fn secret() -> String {
+    let mut bytes = [0u8; 32];
+    // Linux gives up to 256 bytes whole (getrandom(2)).
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    assert!(filled == Ok(bytes.len()), "the kernel gives random bytes");
+    hex::encode(bytes)
+}
+
+/// Makes the first token at the first start, and leaves it where only this user can read.
+async fn first_token(store: &Store, data: &Path) -> Result<(PathBuf, bool), Error> {
+    let path = data.join("token");
+    if store.has_token(Role::Admin.as_str()).await? {
+        return Ok((path, false));
+    }
+    let token = format!("slw_{}", secret());
+    let write = || -> io::Result<()> {
+        use std::io::Write;
+        use std::os::unix::fs::OpenOptionsExt;
+        let temporary = data.join("token.new");
+        let mut file =
+            std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+        writeln!(file, "{token}")?;
+        file.sync_all()?;
+        std::fs::rename(temporary, &path)
+    };
+    write().map_err(|source| Error::Folder { path: path.clone(), source })?;
+    store.try_commit(vec![Tokens::write(&token, "bootstrap", Role::Admin)]).await?;
+    Ok((path, true))
+}

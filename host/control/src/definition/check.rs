@@ -1,0 +1,213 @@
+//! The whole check of a pipeline file: read, plugins resolved, `with` against each
+//! plugin's schema, and the domain's rules.
+
+
+use super::source::{Diagnostic, Source};
+use slipway_domain::check::{Place, Problem, Resolution, nearest};
+use slipway_domain::definition::{Definition, StageDefinition, Uses};
+use slipway_domain::grant::{Grants, Operator, Tier};
+use slipway_domain::plugin::Plugin;
+use slipway_domain::{Digest, StageName};
+use std::collections::BTreeMap;
+
+/// A plugin that can be used: what the host knows of it, and its config schema.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginFacts {
+    /// What the rules need.
+    pub plugin: Plugin,
+    /// The component.
+    pub digest: Digest,
+    /// The JSON Schema of `with`.
+    pub config_schema: serde_json::Value,
+}
+
+/// The plugins that a pipeline names.
+#[derive(Debug, Clone, Default)]
+pub struct Catalog {
+    /// What became of each `uses`.
+    pub plugins: BTreeMap<Uses, Result<PluginFacts, Resolution>>,
+}
+
+/// What a stage of a checked pipeline is run with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageFacts {
+    /// The plugin.
+    pub plugin: Plugin,
+    /// The component.
+    pub digest: Digest,
+    /// What it may do.
+    pub grants: Grants,
+}
+
+/// A pipeline in which nothing is wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The definition.
+    pub definition: Definition,
+    /// What each stage is run with.
+    pub stages: BTreeMap<StageName, StageFacts>,
+}
+
+/// Checks a definition that was read from `source`.
+pub fn check(
+    source: &Source,
+    definition: &Definition,
+    catalog: &Catalog,
+    operator: &Operator,
+    tier: Tier,
+) -> Result<Checked, Vec<Diagnostic>> {
+    let resolutions: BTreeMap<Uses, Resolution> = catalog
+        .plugins
+        .iter()
+        .map(|(uses, found)| {
+            let resolution = match found {
+                Ok(facts) => Resolution::Known(facts.plugin.clone()),
+                Err(resolution) => resolution.clone(),
+            };
+            (uses.clone(), resolution)
+        })
+        .collect();
+    let mut problems = Vec::new();
+    for stage in &definition.stages {
+        if let Some(Ok(facts)) = catalog.plugins.get(&stage.uses) {
+            problems.extend(check_with(stage, facts));
+        }
+    }
+    match slipway_domain::check::check(definition, &resolutions, operator, tier) {
+        Ok(mut checked) if problems.is_empty() => {
+            let stages = definition.stages.iter().filter_map(|stage| {
+                let Some(Ok(facts)) = catalog.plugins.get(&stage.uses) else { return None };
+                let grants = checked.grants.remove(&stage.name).unwrap_or_default();
+                let facts = StageFacts { plugin: facts.plugin.clone(), digest: facts.digest.clone(), grants };
+                Some((stage.name.clone(), facts))
+            });
+            Ok(Checked { definition: definition.clone(), stages: stages.collect() })
+        }
+        Ok(_) => Err(locate(source, &problems)),
+        Err(more) => {
+            problems.extend(more);
+            Err(locate(source, &problems))
+        }
+    }
+}
+
+
+fn locate(source: &Source, problems: &[Problem]) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = problems.iter().map(|problem| source.locate(problem)).collect();
+    found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+    found
+}
+
+/// Checks a stage's `with` against its plugin's schema.
+fn check_with(stage: &StageDefinition, facts: &PluginFacts) -> Vec<Problem> {
+    let validator = match jsonschema::validator_for(&facts.config_schema) {
+        Ok(validator) => validator,
+        Err(error) => {
+            return vec![Problem {
+                code: "unusable-plugin",
+                place: Place::stage(&stage.name, &["uses"]),
+                message: format!("plugin `{}` has a config schema that is none: {error}", facts.plugin.name),
+                hint: None,
+            }];
+        }
+    };
+    let with: serde_json::Value = serde_json::from_str(&stage.with).unwrap_or_default();
+    validator.iter_errors(&with).take(16).map(|error| describe(stage, facts, &error)).collect()
+}
+
+fn describe(stage: &StageDefinition, facts: &PluginFacts, error: &jsonschema::ValidationError<'_>) -> Problem {
+    let path: Vec<String> = error
+        .instance_path()
+        .as_str()
+        .split('/')
+        .skip(1)
+        .map(|part| part.replace("~1", "/").replace("~0", "~"))
+        .collect();
+    let mut place = vec!["with".to_owned()];
+    place.extend(path.iter().cloned());
+    let mut hint = None;
+    let message = match error.kind() {
+        jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } => {
+            let known: Vec<&str> = facts
+                .config_schema
+                .get("properties")
+                .and_then(serde_json::Value::as_object)
+                .map(|properties| properties.keys().map(String::as_str).collect())
+                .unwrap_or_default();
+            let first = unexpected.first().cloned().unwrap_or_default();
+            hint = Some(nearest(&first, &known).map_or_else(
+                || format!("it has {}", slipway_domain::check::list(&known)),
+                |near| format!("did you mean `{near}`?"),
+            ));
+            place.push(first.clone());
+            format!("plugin `{}` has no setting `{}`", facts.plugin.name, first.escape_debug())
+        }
+        jsonschema::error::ValidationErrorKind::Required { property } => {
+            let name = property.as_str().unwrap_or_default();
+            hint = Some(format!("add `{name} = …` to `with` of `[stages.{}]`", stage.name));
+            format!("plugin `{}` needs the setting `{name}`", facts.plugin.name)
+        }
+        _ => {
+            let setting = if path.is_empty() { "with".to_owned() } else { path.join(".") };
+            format!("`{setting}` does not suit plugin `{}`: {error}", facts.plugin.name)
+        }
+    };
+    let keys: Vec<&str> = place.iter().map(String::as_str).collect();
+    Problem { code: "invalid-with", place: Place::stage(&stage.name, &keys), message, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::read;
+    use slipway_domain::ToolName;
+    use slipway_domain::grant::{Interface, Request};
+    use slipway_domain::plugin::Kind;
+
+    fn facts() -> PluginFacts {
+        PluginFacts {
+            plugin: Plugin {
+                name: "cargo".into(),
+                version: "1.0.0".into(),
+                kind: Kind::Build,
+                imports: [Interface::Tools].into(),
+                requests: vec![Request { interface: Interface::Tools, names: vec!["rust".into()], why: String::new() }],
+            },
+            digest: Digest::new(format!("sha256:{:064}", 1)).unwrap(),
+            config_schema: serde_json::json!({
+                "type": "object",
+                "properties": { "package": { "type": "string" }, "locked": { "type": "boolean" } },
+                "required": ["package"],
+                "additionalProperties": false,
+            }),
+        }
+    }
+
+    fn checked(with: &str) -> Result<Checked, Vec<Diagnostic>> {
+        let text = format!("name = \"a\"\n[stages.build]\nuses = \"cargo@1\"\ngrant.tools = [\"rust\"]\n{with}");
+        let (source, definition) = read(&text);
+        let definition = definition.unwrap();
+        let catalog = Catalog { plugins: [(Uses::parse("cargo@1").unwrap(), Ok(facts()))].into() };
+        let operator = Operator { tools: [ToolName::new("rust").unwrap()].into(), ..Operator::default() };
+        check(&source, &definition, &catalog, &operator, Tier::Protected)
+    }
+
+    #[test]
+    fn a_valid_with_passes() {
+        assert!(checked("with = { package = \"shop\" }").is_ok());
+    }
+
+    #[test]
+    fn a_wrong_with_is_shown_at_its_line() {
+        let wrong = |with: &str| checked(with).unwrap_err().remove(0);
+        let unknown = wrong("with = { package = \"shop\",\n  lokced = true }");
+        assert_eq!((unknown.code.as_str(), unknown.line), ("invalid-with", 6));
+        assert_eq!(unknown.hint.as_deref(), Some("did you mean `locked`?"));
+        let missing = wrong("");
+        assert_eq!(missing.message, "plugin `cargo` needs the setting `package`");
+        assert_eq!(missing.line, 2);
+        let wrong_type = wrong("[stages.build.with]\npackage = 3");
+        assert_eq!((wrong_type.line, wrong_type.column), (6, 11));
+        assert!(wrong_type.message.contains("`package` does not suit plugin `cargo`"), "{}", wrong_type.message);
+    }
+}

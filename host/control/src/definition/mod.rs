@@ -1,0 +1,15 @@
+//! The pipeline file: from TOML to the domain's [`Definition`], with a place for
+//! everything that is wrong.
+
+mod check;
+mod read;
+mod source;
+
+pub use check::{Catalog, Checked, PluginFacts, StageFacts, check};
+pub use read::read;
+pub use source::{Diagnostic, Source};
+
+/// The name of the pipeline file in a repository.
+pub const FILE: &str = "slipway.toml";
+/// The largest pipeline file, in bytes.
+pub const BYTES_MAX: usize = 256 << 10;

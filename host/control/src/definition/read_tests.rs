@@ -1,0 +1,87 @@
+use super::*;
+use slipway_domain::ToolName;
+
+const GOOD: &str = r#"
+name = "hello"
+
+[on]
+tag = ["v*"]
+
+[stages.build]
+uses = "cargo@1"
+with = { target = "wasm32-wasip2", features = ["a", "b"], level = 3 }
+grant.tools = ["rust"]
+
+[stages.deploy]
+needs = ["build"]
+uses = "app@1"
+with = { app = "hello" }
+grant.apps = { hello = {} }
+when.tag = "v*"
+timeout_seconds = 60
+memory_mib = 64
+environment = "production"
+"#;
+
+fn diagnostics(text: &str) -> Vec<Diagnostic> {
+    read(text).1.expect_err("should be refused")
+}
+
+#[test]
+fn a_sound_file_is_read_whole() {
+    let definition = read(GOOD).1.unwrap();
+    assert_eq!(definition.name.as_str(), "hello");
+    let [build, deploy] = &definition.stages[..] else { panic!("{definition:?}") };
+    assert!(build.grants.permits(&Capability::Tool(ToolName::new("rust").unwrap())));
+    assert_eq!(build.with, r#"{"features":["a","b"],"level":3,"target":"wasm32-wasip2"}"#);
+    assert_eq!(deploy.timeout, Duration::from_secs(60));
+    assert_eq!(deploy.memory_bytes_max, Some(64 << 20));
+    assert_eq!(deploy.needs, [StageName::new("build").unwrap()]);
+}
+
+#[test]
+fn each_mistake_is_shown_where_it_stands() {
+    for (broken, code, line, shown) in [
+        ("name = \"hello", "syntax", 1, None),
+        ("name = \"hello\"\nnmae = 1", "unknown-key", 2, Some("did you mean `name`?")),
+        ("[stages.build]\nuses = \"cargo@1\"", "missing-key", 1, Some("add `name = \"shop\"`")),
+        ("name = \"Hello World\"", "invalid-name", 1, None),
+        ("name = 3", "wrong-type", 1, None),
+        ("name = \"a\"\n[stages.build]\nuses = \"cargo\"", "invalid-uses", 3, Some("write `cargo@1`, or `./path/to/plugin.wasm`")),
+        ("name = \"a\"\n[stages.build]\nneeds = []", "missing-key", 2, Some("add `uses = \"cargo@1\"`")),
+        ("name = \"a\"\n[stages.Build]\nuses = \"cargo@1\"", "invalid-name", 2, None),
+        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nneeds = \"x\"", "wrong-type", 4, None),
+        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.tool = []", "unknown-key", 4, Some("did you mean `tools`?")),
+        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ntimeout_seconds = 0", "out-of-range", 4, None),
+        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nmemory_mib = 1", "out-of-range", 4, None),
+        ("name = \"a\"\n[stages.b]\nuses = \"./../x.wasm\"", "invalid-uses", 3, None),
+        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nwith = 3", "wrong-type", 4, None),
+    ] {
+        let found = diagnostics(broken);
+        assert_eq!(found.len(), 1, "{broken}: {found:?}");
+        assert_eq!((found[0].code.as_str(), found[0].line), (code, line), "{broken}: {found:?}");
+        if let Some(hint) = shown {
+            assert_eq!(found[0].hint.as_deref(), Some(hint), "{broken}");
+        }
+    }
+}
+
+#[test]
+fn all_mistakes_are_shown_at_once() {
+    let found = diagnostics("nam = 1\n[stages.b]\nuse = \"cargo@1\"\n[on]\ntags = []");
+    let codes: Vec<&str> = found.iter().map(|diagnostic| diagnostic.code.as_str()).collect();
+    assert_eq!(codes, ["unknown-key", "missing-key", "unknown-key", "unknown-key", "missing-key"]);
+}
+
+#[test]
+fn a_key_that_is_given_twice_is_refused() {
+    assert_eq!(diagnostics("name = \"a\"\nname = \"b\"")[0].code, "syntax");
+}
+
+#[test]
+fn deep_nesting_is_refused_without_harm() {
+    let deep = format!("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nwith = {{ x = {}1{} }}", "[".repeat(60), "]".repeat(60));
+    assert_eq!(diagnostics(&deep)[0].code, "too-deep");
+    let deeper = format!("x = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(diagnostics(&deeper)[0].code, "syntax");
+}

@@ -1,0 +1,67 @@
+//! How git is run: with no configuration but ours, no hooks, no prompts, and an end.
+
+use super::source::Error;
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+use tokio::process::Command;
+
+/// Variables of our own environment that git may see: where to find certificates and
+/// the way out of a closed network.
+const PASSED_ON: [&str; 8] = [
+    "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "http_proxy", "NO_PROXY", "no_proxy",
+];
+/// The most bytes that are kept of what git prints.
+const OUTPUT_BYTES_MAX: usize = 64 << 20;
+
+/// A git command on a repository of ours.
+pub(super) fn git(repository: Option<&Path>) -> Command {
+    let mut command = Command::new("git");
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()))
+        .env("HOME", "/nonexistent")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_ASKPASS", "/bin/false")
+        .env("GIT_ALLOW_PROTOCOL", "file:http:https:ssh")
+        .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
+        .env("LC_ALL", "C");
+    for name in PASSED_ON {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
+    }
+    for setting in ["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false", "transfer.fsckObjects=true"] {
+        command.args(["-c", setting]);
+    }
+    if let Some(repository) = repository {
+        command.arg("--git-dir").arg(repository);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// Runs a command to its end and returns what it printed, or what git complained about.
+pub(super) async fn run(mut command: Command, limit: Duration) -> Result<Vec<u8>, Error> {
+    let output = tokio::time::timeout(limit, command.output());
+    let output = match output.await {
+        Err(_elapsed) => return Err(Error::Timeout { seconds: limit.as_secs() }),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoGit),
+        Ok(Err(source)) => return Err(Error::Io { what: "cannot run git", source }),
+        Ok(Ok(output)) => output,
+    };
+    if output.status.success() && output.stdout.len() <= OUTPUT_BYTES_MAX {
+        return Ok(output.stdout);
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text
+        .lines()
+        .map(|line| line.trim_start_matches("fatal: ").trim_start_matches("error: ").trim())
+        .find(|line| !line.is_empty())
+        .unwrap_or("git gave no reason");
+    Err(Error::Git { message: line.chars().take(300).flat_map(char::escape_debug).collect() })
+}

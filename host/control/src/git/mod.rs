@@ -1,0 +1,11 @@
+//! Git: where revisions come from. The only module that runs the git program.
+
+mod archive;
+mod command;
+mod location;
+mod snapshot;
+mod source;
+
+pub use location::{InvalidLocation, Location};
+pub use snapshot::snapshot;
+pub use source::{Error, Git, Resolved};

@@ -1,0 +1,89 @@
+use super::*;
+use std::process::Command;
+
+/// Runs git as a user would, in a repository made for the test.
+fn user(repository: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(repository)
+        .args(["-c", "user.name=Ann", "-c", "user.email=ann@shop.example", "-c", "init.defaultBranch=main"])
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn repository() -> (tempfile::TempDir, Location, Git) {
+    let folder = tempfile::tempdir().unwrap();
+    let repository = folder.path().join("shop");
+    std::fs::create_dir_all(repository.join("src")).unwrap();
+    user(&repository, &["init", "--quiet"]);
+    std::fs::write(repository.join("slipway.toml"), "name = \"shop\"\n").unwrap();
+    std::fs::write(repository.join("src/main.rs"), "fn main() {}\n").unwrap();
+    std::os::unix::fs::symlink("src/main.rs", repository.join("link")).unwrap();
+    std::fs::write(repository.join(".gitattributes"), "src/main.rs export-ignore\n").unwrap();
+    user(&repository, &["add", "."]);
+    user(&repository, &["commit", "--quiet", "-m", "one"]);
+    user(&repository, &["tag", "-a", "v1.0.0", "-m", "one"]);
+    let location = Location::parse(repository.to_str().unwrap()).unwrap();
+    let git = Git::new(folder.path().join("mirrors"));
+    (folder, location, git)
+}
+
+#[tokio::test]
+async fn tags_branches_and_commits_are_resolved() {
+    let (folder, location, git) = repository();
+    let head = user(&folder.path().join("shop"), &["rev-parse", "HEAD"]);
+    for (name, reference) in [
+        ("v1.0.0", Reference::Tag("v1.0.0".into())),
+        ("refs/tags/v1.0.0", Reference::Tag("v1.0.0".into())),
+        ("main", Reference::Branch("main".into())),
+        (head.as_str(), Reference::Revision),
+    ] {
+        let resolved = git.resolve(&location, name).await.unwrap();
+        assert_eq!(resolved.revision.as_str(), head, "{name}: an annotated tag stands for its commit");
+        assert_eq!(resolved.reference, reference);
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_ref_or_not_there_is_told_apart() {
+    let (_folder, location, git) = repository();
+    for missing in ["v9.9.9", "refs/heads/v1.0.0", "refs/tags/main"] {
+        assert!(matches!(git.resolve(&location, missing).await, Err(Error::UnknownReference { .. })), "{missing}");
+    }
+    for bad in ["--upload-pack=/bin/false", "-x", "a..b", "*", "v1^{}", "a b", "", "x@{1}", "a\nb"] {
+        assert!(matches!(git.resolve(&location, bad).await, Err(Error::InvalidReference(_))), "{bad}");
+    }
+    let absent = Revision::new("1".repeat(40)).unwrap();
+    assert!(matches!(git.fetch(&location, &absent).await, Err(Error::UnknownReference { .. })));
+}
+
+#[tokio::test]
+async fn what_is_no_repository_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let git = Git::new(folder.path().join("mirrors"));
+    let location = Location::parse(folder.path().to_str().unwrap()).unwrap();
+    assert!(matches!(git.check(&location).await, Err(Error::NotARepository { .. })));
+    assert!(matches!(git.resolve(&location, "main").await, Err(Error::NotARepository { .. })));
+}
+
+#[tokio::test]
+async fn a_commit_is_read_and_archived_as_it_is() {
+    let (folder, location, git) = repository();
+    let revision = git.resolve(&location, "main").await.unwrap().revision;
+    git.fetch(&location, &revision).await.unwrap();
+    git.fetch(&location, &revision).await.unwrap();
+    let file = git.read(&location, &revision, "slipway.toml", 1000).await.unwrap();
+    assert_eq!(file.as_deref(), Some(&b"name = \"shop\"\n"[..]));
+    assert_eq!(git.read(&location, &revision, "nothing.toml", 1000).await.unwrap(), None);
+    assert!(git.read(&location, &revision, "slipway.toml", 3).await.is_err(), "too large");
+    assert!(git.read(&location, &revision, "link", 1000).await.is_err(), "a link");
+    let archive = folder.path().join("archive.tar");
+    git.archive(&location, &revision, &archive).await.unwrap();
+    let mut archive = tar::Archive::new(std::fs::File::open(archive).unwrap());
+    let mut paths: Vec<String> =
+        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+    paths.sort();
+    assert_eq!(paths, [".gitattributes", "link", "slipway.toml", "src/main.rs"], "attributes hide nothing");
+}

@@ -1,0 +1,134 @@
+//! What a plugin says of itself, checked against what its bytes show.
+
+use crate::definition::PluginFacts;
+use serde::Deserialize;
+use slipway_domain::Digest;
+use slipway_domain::grant::{Interface, Request};
+use slipway_domain::plugin::{Kind, Plugin};
+use slipway_protocol::message::Description as Described;
+
+/// What a worker has found out: what a component is, or why it cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description(pub Result<Described, String>);
+
+impl Description {
+    /// As it is stored.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.0).unwrap_or_default()
+    }
+
+    /// From what is stored.
+    pub fn from_json(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok().map(Self)
+    }
+}
+
+/// The document that `describe` returns.
+#[derive(Debug, Deserialize)]
+struct Document {
+    name: String,
+    version: String,
+    kind: String,
+    #[serde(default = "anything")]
+    config_schema: serde_json::Value,
+    #[serde(default)]
+    capabilities: Vec<Asked>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    interface: String,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    why: String,
+}
+
+fn anything() -> serde_json::Value {
+    serde_json::json!({ "type": "object" })
+}
+
+/// What the host takes a plugin for. The kind and the imports are those of its bytes; its
+/// own word adds its name, its config schema, and what it asks for.
+pub fn facts(description: &Description, digest: &Digest) -> Result<PluginFacts, String> {
+    let described = description.0.clone()?;
+    let kind = Kind::parse(&described.kind).ok_or_else(|| format!("a worker found kind `{}`", described.kind))?;
+    let document: Document = serde_json::from_str(&described.text)
+        .map_err(|error| format!("`describe` returned no document of a plugin: {error}"))?;
+    if document.kind != kind.as_str() {
+        return Err(format!(
+            "it says that it is a {} stage, and its exports make it a {kind} stage",
+            document.kind.escape_debug()
+        ));
+    }
+    let word = |text: &str| {
+        !text.is_empty()
+            && text.len() <= 40
+            && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if !word(&document.name) {
+        return Err(format!("its name `{}` is none: use a-z, 0-9 and `-`", document.name.escape_debug()));
+    }
+    let numbers: Vec<&str> = document.version.split('.').collect();
+    if numbers.len() != 3 || document.version.len() > 64 || numbers.iter().any(|number| number.is_empty()) {
+        return Err(format!("its version `{}` is none: write `1.0.0`", document.version.escape_debug()));
+    }
+    if let Err(error) = jsonschema::validator_for(&document.config_schema) {
+        return Err(format!("its config schema is no JSON Schema: {error}"));
+    }
+    let imports = described
+        .imports
+        .iter()
+        .filter_map(|import| import.strip_prefix("slipway:stage/"))
+        .filter_map(|rest| Interface::parse(rest.split('@').next().unwrap_or(rest)))
+        .collect();
+    let mut requests = Vec::new();
+    for asked in document.capabilities {
+        let interface = Interface::parse(&asked.interface)
+            .ok_or_else(|| format!("it asks for `{}`, which is no interface", asked.interface.escape_debug()))?;
+        let why = asked.why.chars().filter(|c| !c.is_control()).take(200).collect();
+        requests.push(Request { interface, names: asked.names, why });
+    }
+    let plugin = Plugin { name: document.name, version: document.version, kind, imports, requests };
+    Ok(PluginFacts { plugin, digest: digest.clone(), config_schema: document.config_schema })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(kind: &str, text: &str) -> Result<PluginFacts, String> {
+        let described = Described {
+            kind: kind.into(),
+            imports: vec!["slipway:stage/tools@0.1.0".into(), "wasi:io/error@0.2.6".into()],
+            text: text.into(),
+        };
+        facts(&Description(Ok(described)), &Digest::new(format!("sha256:{:064}", 0)).unwrap())
+    }
+
+    #[test]
+    fn a_sound_document_is_taken_with_what_the_bytes_show() {
+        let text = r#"{"schema":1,"name":"cargo","version":"1.0.0","kind":"build","summary":"s",
+            "config_schema":{"type":"object"},
+            "capabilities":[{"interface":"tools","names":["rust"],"why":"runs cargo"}]}"#;
+        let facts = found("build", text).unwrap();
+        assert_eq!(facts.plugin.imports, [Interface::Tools].into());
+        assert_eq!(facts.plugin.requests[0].names, ["rust"]);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("hello", "returned no document"),
+            ("{}", "returned no document"),
+            (r#"{"name":"x","version":"1.0.0","kind":"deploy"}"#, "its exports make it a build stage"),
+            (r#"{"name":"../x","version":"1.0.0","kind":"build"}"#, "its name"),
+            (r#"{"name":"x","version":"1","kind":"build"}"#, "its version"),
+            (r#"{"name":"x","version":"1.0.0","kind":"build","config_schema":{"type":"nothing"}}"#, "no JSON Schema"),
+            (r#"{"name":"x","version":"1.0.0","kind":"build","capabilities":[{"interface":"root"}]}"#, "no interface"),
+        ] {
+            let refused = found("build", text).unwrap_err();
+            assert!(refused.contains(reason), "{text}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What a worker says under a lease, taken once each and in order.
+
+use super::settle::After;
+use super::{Left, Pipeline, Scheduler, now};
+use crate::store::rows::{JournalRow, LogRow};
+use crate::store::{Ticket, Write};
+use slipway_domain::grant::Grants;
+use slipway_domain::{RunId, StageName};
+use slipway_protocol::lease::Input;
+use slipway_protocol::message::{Body, LogEntry};
+use slipway_protocol::{Call, FromControl, Reply};
+use std::sync::Arc;
+
+/// What the broker has to know of the attempt behind a call.
+#[derive(Debug, Clone)]
+pub struct CallContext {
+    /// The run.
+    pub run: RunId,
+    /// The pipeline's name.
+    pub pipeline_name: String,
+    /// The pipeline.
+    pub pipeline: Arc<Pipeline>,
+    /// The stage.
+    pub stage: StageName,
+    /// The phase.
+    pub phase: String,
+    /// The lease.
+    pub epoch: u64,
+    /// The frame.
+    pub seq: u64,
+    /// What the stage may do.
+    pub grants: Grants,
+    /// What it has left so far.
+    pub left: Left,
+    /// What earlier stages have left for it.
+    pub inputs: Vec<Input>,
+    /// The commit.
+    pub revision: String,
+    /// The version.
+    pub version: Option<String>,
+    /// The trust tier.
+    pub tier: String,
+    /// The size of the upload that a `PutArtifact` names.
+    pub upload_size: Option<u64>,
+}
+
+/// What to do with a call that was taken.
+pub enum Taken {
+    /// Check it, act, and give the reply to [`Scheduler::reply`]. The ticket tells when the
+    /// call is on the durable journal.
+    Act(Box<CallContext>, Call, Ticket),
+    /// It was taken before: answer from the journal.
+    Before {
+        /// The run.
+        run: RunId,
+        /// The stage.
+        stage: StageName,
+        /// The call, in case there is no reply yet.
+        call: Call,
+    },
+    /// Nothing more.
+    Done,
+    /// The sender has lost the lease.
+    Fenced,
+}
+
+impl Scheduler {
+    /// Takes a frame. One that was taken before is dropped, one that came too early too: it
+    /// will be said again.
+    pub fn frame(&self, worker: &str, epoch: u64, seq: u64, body: Body) -> Taken {
+        let mut inner = self.lock();
+        let Some(lease) = inner.leases.get_mut(&epoch).filter(|lease| lease.worker == worker) else {
+            // An end whose acknowledgement was lost: say it again, the lease is over.
+            return if matches!(body, Body::Ended { .. }) { Taken::Done } else { Taken::Fenced };
+        };
+        let (run, stage) = (lease.run.clone(), lease.stage.clone());
+        if seq <= lease.last_seq {
+            return match body {
+                Body::Call { call } if !lease.answering.contains(&seq) => Taken::Before { run, stage, call },
+                Body::Call { .. } | Body::Log { .. } | Body::Ended { .. } => Taken::Done,
+            };
+        }
+        if seq != lease.last_seq + 1 {
+            return Taken::Done;
+        }
+        lease.last_seq = seq;
+        match body {
+            Body::Ended { outcome, metering } => {
+                self.end(&mut inner, epoch, seq, outcome, &metering);
+                Taken::Done
+            }
+            Body::Log { entries } => {
+                let Some(active) = inner.runs.get_mut(&run) else { return Taken::Fenced };
+                let Some(attempt) = active.attempts.get_mut(&stage) else { return Taken::Fenced };
+                attempt.stored_seq = seq;
+                let first = active.last_log_entry + 1;
+                active.last_log_entry += entries.len() as u64;
+                let row = LogRow {
+                    run: run.to_string(),
+                    first,
+                    last: active.last_log_entry,
+                    stage: stage.to_string(),
+                    phase: attempt.phase.clone(),
+                    attempt: attempt.number,
+                    entries: log_json(&entries),
+                };
+                let writes = vec![Write::Log(row), Write::Attempt(attempt.clone())];
+                let tell = inner
+                    .workers
+                    .get(worker)
+                    .and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch, seq })));
+                self.settler.after(After { ticket: self.store.commit(writes), run: run.to_string(), tell });
+                Taken::Done
+            }
+            Body::Call { call } => {
+                lease.answering.insert(seq);
+                let upload_size = match &call {
+                    Call::PutArtifact { digest, .. } => lease.uploads.get(digest).copied(),
+                    _ => None,
+                };
+                let Some(active) = inner.runs.get_mut(&run) else { return Taken::Fenced };
+                let Some(attempt) = active.attempts.get_mut(&stage) else { return Taken::Fenced };
+                attempt.stored_seq = seq;
+                let journal = JournalRow {
+                    run: run.to_string(),
+                    stage: stage.to_string(),
+                    epoch,
+                    seq,
+                    at: now(),
+                    function: call.function(),
+                    call: serde_json::to_string(&call).unwrap_or_default(),
+                    reply: None,
+                };
+                let ticket = self.store.commit(vec![Write::Journal(journal), Write::Attempt(attempt.clone())]);
+                let context = self.context(&inner, epoch, seq, upload_size);
+                match context {
+                    Some(context) => Taken::Act(Box::new(context), call, ticket),
+                    None => Taken::Fenced,
+                }
+            }
+        }
+    }
+
+    /// The context of a call whose answer was lost with an earlier process.
+    pub fn again(&self, epoch: u64, seq: u64) -> Option<CallContext> {
+        let mut inner = self.lock();
+        inner.leases.get_mut(&epoch)?.answering.insert(seq);
+        self.context(&inner, epoch, seq, None)
+    }
+
+    fn context(&self, inner: &super::Inner, epoch: u64, seq: u64, upload_size: Option<u64>) -> Option<CallContext> {
+        let lease = inner.leases.get(&epoch)?;
+        let active = inner.runs.get(&lease.run)?;
+        let attempt = active.attempts.get(&lease.stage)?;
+        Some(CallContext {
+            run: lease.run.clone(),
+            pipeline_name: active.row.pipeline.clone(),
+            pipeline: Arc::clone(&active.pipeline),
+            stage: lease.stage.clone(),
+            phase: attempt.phase.clone(),
+            epoch,
+            seq,
+            grants: active.pipeline.checked.stages.get(&lease.stage)?.grants.clone(),
+            left: active.left.get(&lease.stage).cloned().unwrap_or_default(),
+            inputs: active.inputs(&lease.stage),
+            revision: active.row.revision.clone(),
+            version: active.row.version.clone(),
+            tier: active.row.tier.clone(),
+            upload_size,
+        })
+    }
+
+    /// Puts the reply to a call on the journal together with what follows from it, and tells
+    /// the worker. `keep` changes what the stage has left, if the lease still holds.
+    pub fn reply(
+        &self,
+        context: &CallContext,
+        call: &Call,
+        reply: Reply,
+        also: Vec<Write>,
+        keep: impl FnOnce(&mut Left),
+    ) {
+        let CallContext { run, stage, epoch, seq, .. } = context;
+        let mut inner = self.lock();
+        let Some(lease) = inner.leases.get_mut(epoch) else { return };
+        lease.answering.remove(seq);
+        let worker = lease.worker.clone();
+        if let Some(active) = inner.runs.get_mut(run) {
+            keep(active.left.entry(stage.clone()).or_default());
+        }
+        let journal = JournalRow {
+            run: run.to_string(),
+            stage: stage.to_string(),
+            epoch: *epoch,
+            seq: *seq,
+            at: now(),
+            function: call.function(),
+            call: serde_json::to_string(call).unwrap_or_default(),
+            reply: Some((serde_json::to_string(&reply).unwrap_or_default(), now())),
+        };
+        let mut writes = also;
+        writes.push(Write::Journal(journal));
+        let ticket = self.store.commit(writes);
+        let worker = inner.workers.get(&worker);
+        if let Some(worker) = worker {
+            worker.tell(FromControl::Reply { epoch: *epoch, seq: *seq, reply });
+        }
+        let tell = worker.and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch: *epoch, seq: *seq })));
+        self.settler.after(After { ticket, run: run.to_string(), tell });
+    }
+}
+
+/// Entries as they are stored and shown: the time as text, no empty fields.
+fn log_json(entries: &[LogEntry]) -> String {
+    let entries: Vec<serde_json::Value> = entries
+        .iter()
+        .map(|entry| {
+            let at = i64::try_from(entry.at_us).unwrap_or(0);
+            let mut object = serde_json::json!({
+                "at": crate::clock::text(at),
+                "source": entry.source,
+                "level": entry.level,
+                "message": entry.message,
+            });
+            if let (false, Some(object)) = (entry.fields.is_empty(), object.as_object_mut()) {
+                let fields = entry.fields.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+                object.insert("fields".into(), serde_json::Value::Object(fields));
+            }
+            object
+        })
+        .collect();
+    serde_json::Value::Array(entries).to_string()
+}

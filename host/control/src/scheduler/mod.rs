@@ -1,0 +1,118 @@
+//! Drives runs: asks the domain what follows from an event, does it, stores the event.
+//!
+//! The state of every open run is in memory, under one lock that is held only for as long
+//! as a decision takes. Each decision is queued at the store while the lock is held, so the
+//! store's order is the order of the decisions; whoever must not act before a decision is
+//! durable waits for its ticket. Nothing else needs to wait: a decision that a crash
+//! swallows was never told to anybody outside, and is taken again.
+
+mod active;
+mod changes;
+mod dispatch;
+mod frames;
+mod leases;
+mod recover;
+mod settle;
+mod submit;
+
+pub(crate) use recover::checked;
+pub use active::{Left, Pipeline};
+pub use changes::Changes;
+pub use frames::{CallContext, Taken};
+pub use leases::WorkerName;
+pub use recover::Error as RecoverError;
+pub(crate) use submit::new_id;
+pub use submit::{CheckReport, Refused, RunRequest};
+
+use crate::clock;
+use crate::git::Git;
+use crate::plugins::Plugins;
+use crate::store::Store;
+use crate::store::rows::Micros;
+use active::{Active, Times};
+use leases::{Lease, Worker};
+use settle::Settler;
+use slipway_domain::RunId;
+use slipway_domain::StageName;
+use slipway_domain::grant::Operator;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How many runs may be open at once. More are refused, so that a flood of triggers is
+/// somebody's error and not the server's end.
+pub const OPEN_RUNS_MAX: usize = 10_000;
+
+/// The scheduler. Clones share it.
+#[derive(Clone)]
+pub struct Scheduler {
+    inner: Arc<Mutex<Inner>>,
+    store: Store,
+    git: Git,
+    plugins: Plugins,
+    operator: Arc<Operator>,
+    settler: Settler,
+    changes: Changes,
+    checked: Arc<submit::Cache>,
+}
+
+/// All that is in memory.
+#[derive(Default)]
+struct Inner {
+    runs: HashMap<RunId, Active>,
+    /// Stages that wait for a worker, first come first served.
+    ready: VecDeque<(RunId, StageName)>,
+    workers: BTreeMap<WorkerName, Worker>,
+    leases: HashMap<u64, Lease>,
+    last_epoch: u64,
+}
+
+impl Scheduler {
+    /// A scheduler over what is stored; see [`Self::recover`].
+    pub fn new(store: Store, git: Git, plugins: Plugins, operator: Operator) -> Self {
+        let changes = Changes::default();
+        Self {
+            inner: Arc::default(),
+            settler: Settler::start(changes.clone()),
+            store,
+            git,
+            plugins,
+            operator: Arc::new(operator),
+            changes,
+            checked: Arc::default(),
+        }
+    }
+
+    /// Tells when something of a run has changed.
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// The store.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The repositories.
+    pub const fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// How many runs are open, stages wait, and stages run.
+    pub fn load(&self) -> (usize, usize, usize) {
+        let inner = self.lock();
+        (inner.runs.len(), inner.ready.len(), inner.leases.len())
+    }
+
+    /// How many workers are connected.
+    pub fn workers(&self) -> usize {
+        self.lock().workers.values().filter(|worker| worker.is_connected()).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn now() -> Micros {
+    clock::now()
+}

@@ -1,0 +1,222 @@
+//! Taking up what an earlier process left: every open run is built again from its events.
+
+use super::active::{Active, Left, Pipeline};
+use super::leases::{Lease, Worker, expiry};
+use super::{Scheduler, Times};
+use crate::definition::{Checked, StageFacts, read};
+use crate::store::rows::RunRow;
+use serde::{Deserialize, Serialize};
+use slipway_domain::definition::Reference;
+use slipway_domain::grant::{Capability, Interface, Request};
+use slipway_domain::plugin::{Kind, Plugin};
+use slipway_domain::run::{Loss, Run};
+use slipway_domain::stage::StageState;
+use slipway_domain::{Digest, Epoch, RunId, StageName};
+use slipway_protocol::lease::Artifact;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Why what is stored cannot be taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error("the store cannot be read")]
+    Read(#[from] sqlx::Error),
+    /// What is stored of a run does not fit together.
+    #[error("run `{run}` cannot be taken up: {why}")]
+    Run {
+        /// The run.
+        run: String,
+        /// Why.
+        why: String,
+    },
+}
+
+impl Scheduler {
+    /// Takes up every open run. `is_dead` tells of a worker whether it ended with the
+    /// earlier process: what such a one held is given to others at once, the rest when its
+    /// lease runs out. Returns how many runs were taken up.
+    pub async fn recover(&self, is_dead: impl Fn(&str) -> bool) -> Result<usize, Error> {
+        let last_epoch = self.store.last_epoch().await?;
+        let mut taken = Vec::new();
+        for row in self.store.open_runs().await? {
+            taken.push(self.rebuild(row).await?);
+        }
+        let mut inner = self.lock();
+        inner.last_epoch = last_epoch;
+        let count = taken.len();
+        let mut dead = Vec::new();
+        for active in taken {
+            let id = active.id.clone();
+            for stage in active.run.stages() {
+                match &stage.state {
+                    StageState::Queued(_) => inner.ready.push_back((id.clone(), stage.name.clone())),
+                    StageState::Running { epoch: Epoch(epoch), .. } => {
+                        let Some(attempt) = active.attempts.get(&stage.name) else { continue };
+                        let lease = Lease {
+                            run: id.clone(),
+                            stage: stage.name.clone(),
+                            worker: attempt.worker.clone(),
+                            expires: expiry(),
+                            last_seq: attempt.stored_seq,
+                            answering: BTreeSet::new(),
+                            uploads: BTreeMap::new(),
+                        };
+                        inner.leases.insert(*epoch, lease);
+                        if is_dead(&attempt.worker) {
+                            dead.push(*epoch);
+                        } else {
+                            let worker = inner.workers.entry(attempt.worker.clone()).or_insert_with(Worker::absent);
+                            worker.holds.insert(*epoch);
+                        }
+                    }
+                    StageState::Waiting | StageState::Ended(_) => {}
+                }
+            }
+            inner.runs.insert(id, active);
+        }
+        for epoch in dead {
+            self.lose(&mut inner, epoch, Loss::Innocent);
+        }
+        Ok(count)
+    }
+
+    async fn rebuild(&self, row: RunRow) -> Result<Active, Error> {
+        let wrong = |why: String| Error::Run { run: row.id.clone(), why };
+        let id = RunId::new(row.id.clone()).map_err(|error| wrong(error.to_string()))?;
+        let (text, facts) = self
+            .store
+            .definition(&row.definition)
+            .await?
+            .ok_or_else(|| wrong("its definition is not stored".into()))?;
+        let checked = checked(&text, &facts).ok_or_else(|| wrong("its definition cannot be read".into()))?;
+        let pipeline = Arc::new(Pipeline { digest: row.definition.clone(), text, checked });
+        let (mut run, _) = Run::new(pipeline.plan(&reference(&row.reference)));
+        let mut last_event = 0;
+        for (seq, _, record) in self.store.events(&row.id, 0).await? {
+            last_event = seq;
+            if let Some(event) = record.event() {
+                run.apply(&event).map_err(|error| wrong(format!("event {seq} does not apply: {error}")))?;
+            }
+        }
+        let last_log_entry = self.store.last_log_entry(&row.id).await?;
+        let mut active = Active { last_event, last_log_entry, ..Active::new(id, run, row, pipeline) };
+        for stage in self.store.stages(&active.row.id).await? {
+            if let Ok(name) = StageName::new(stage.name) {
+                active.times.insert(name, Times { started_at: stage.started_at, ended_at: stage.ended_at });
+            }
+        }
+        for attempt in self.store.attempts(&active.row.id).await? {
+            if let Ok(name) = StageName::new(attempt.stage.clone()) {
+                active.attempts.insert(name, attempt);
+            }
+        }
+        self.rebuild_left(&mut active).await?;
+        Ok(active)
+    }
+
+    async fn rebuild_left(&self, active: &mut Active) -> Result<(), Error> {
+        let id = active.row.id.clone();
+        let mut left: BTreeMap<String, Left> = BTreeMap::new();
+        for row in self.store.artifacts(&id).await? {
+            let artifact = Artifact { name: row.name, digest: row.digest, size: row.size, media_type: row.media_type };
+            left.entry(row.stage).or_default().artifacts.push((row.epoch, artifact));
+        }
+        for (stage, name, epoch, value) in self.store.outputs_with_epochs(&id).await? {
+            left.entry(stage).or_default().outputs.insert(name, (epoch, value));
+        }
+        for row in self.store.test_cases(&id).await? {
+            let left = left.entry(row.stage).or_default();
+            left.reported = left.reported.max(row.seq);
+        }
+        for row in self.store.changes(&id).await? {
+            let left = left.entry(row.stage).or_default();
+            left.reported = left.reported.max(row.seq);
+        }
+        active.left = left.into_iter().filter_map(|(stage, left)| Some((StageName::new(stage).ok()?, left))).collect();
+        Ok(())
+    }
+}
+
+/// The ref that a stored name stands for.
+fn reference(name: &str) -> Reference {
+    if let Some(tag) = name.strip_prefix("refs/tags/") {
+        return Reference::Tag(tag.to_owned());
+    }
+    name.strip_prefix("refs/heads/").map_or(Reference::Revision, |branch| Reference::Branch(branch.to_owned()))
+}
+
+/// The facts of a stage, as stored.
+#[derive(Serialize, Deserialize)]
+struct StoredFacts {
+    plugin: String,
+    version: String,
+    digest: String,
+    kind: String,
+    imports: Vec<String>,
+    requests: Vec<StoredRequest>,
+    grants: Vec<(String, String)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredRequest {
+    interface: String,
+    names: Vec<String>,
+    why: String,
+}
+
+/// What a check found, as JSON.
+pub(super) fn facts_json(checked: &Checked) -> String {
+    let facts: BTreeMap<&str, StoredFacts> = checked
+        .stages
+        .iter()
+        .map(|(name, facts)| {
+            let StageFacts { plugin, digest, grants } = facts;
+            let requests = plugin.requests.iter().map(|request| StoredRequest {
+                interface: request.interface.to_string(),
+                names: request.names.clone(),
+                why: request.why.clone(),
+            });
+            let stored = StoredFacts {
+                plugin: plugin.name.clone(),
+                version: plugin.version.clone(),
+                digest: digest.to_string(),
+                kind: plugin.kind.to_string(),
+                imports: plugin.imports.iter().map(ToString::to_string).collect(),
+                requests: requests.collect(),
+                grants: grants
+                    .iter()
+                    .map(|capability| (capability.interface().to_string(), capability.name().to_owned()))
+                    .collect(),
+            };
+            (name.as_str(), stored)
+        })
+        .collect();
+    serde_json::to_string(&facts).unwrap_or_default()
+}
+
+/// A checked definition from what is stored of it.
+pub(crate) fn checked(text: &str, facts: &str) -> Option<Checked> {
+    let definition = read(text).1.ok()?;
+    let facts: BTreeMap<String, StoredFacts> = serde_json::from_str(facts).ok()?;
+    let stages = facts.into_iter().map(|(name, facts)| {
+        let requests = facts.requests.into_iter().filter_map(|request| {
+            Some(Request {
+                interface: Interface::parse(&request.interface)?,
+                names: request.names,
+                why: request.why,
+            })
+        });
+        let grants = facts.grants.iter().filter_map(|(interface, name)| Capability::new(Interface::parse(interface)?, name));
+        let plugin = Plugin {
+            name: facts.plugin,
+            version: facts.version,
+            kind: Kind::parse(&facts.kind)?,
+            imports: facts.imports.iter().filter_map(|interface| Interface::parse(interface)).collect(),
+            requests: requests.collect(),
+        };
+        let digest = Digest::new(facts.digest).ok()?;
+        Some((StageName::new(name).ok()?, StageFacts { plugin, digest, grants: grants.collect() }))
+    });
+    Some(Checked { definition, stages: stages.collect::<Option<_>>()? })
+}

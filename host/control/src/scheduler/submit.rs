@@ -1,0 +1,228 @@
+//! Triggers: a ref becomes a commit, its pipeline file is checked, the run is stored, and
+//! only then acknowledged.
+
+use super::active::{Active, Pipeline};
+use super::{OPEN_RUNS_MAX, Scheduler, now};
+use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, check, read};
+use crate::git::{self, InvalidLocation, Location, Resolved};
+use crate::store::rows::{EventRecord, PipelineRow, RunRow};
+use crate::store::{CommitError, Submission, Submitted, Write};
+use sha2::{Digest as _, Sha256};
+use slipway_domain::grant::Tier;
+use slipway_domain::run::Run;
+use slipway_domain::{PipelineName, Revision, RunId};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many checked pipelines are kept in memory.
+const KEPT: usize = 256;
+
+/// A wish for a run.
+#[derive(Debug, Clone)]
+pub struct RunRequest {
+    /// The pipeline.
+    pub pipeline: PipelineName,
+    /// A branch, a tag or a commit.
+    pub reference: String,
+    /// Parameters for the stages.
+    pub parameters: BTreeMap<String, String>,
+    /// Who asks.
+    pub triggered_by: String,
+    /// The caller's key against triggering twice.
+    pub idempotency_key: Option<String>,
+}
+
+/// Why a run or a check was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// There is no such pipeline.
+    #[error("there is no pipeline `{0}`")]
+    UnknownPipeline(PipelineName),
+    /// Its repository's address is none. It was checked when it was added.
+    #[error(transparent)]
+    Location(#[from] InvalidLocation),
+    /// Git.
+    #[error(transparent)]
+    Git(#[from] git::Error),
+    /// The commit has no pipeline file.
+    #[error("commit `{revision}` has no `{FILE}`")]
+    NoDefinition {
+        /// The commit.
+        revision: Revision,
+    },
+    /// The pipeline file is wrong.
+    #[error("`{FILE}` of commit `{revision}` has {} in it", count(.diagnostics.len()))]
+    Invalid {
+        /// The commit.
+        revision: Revision,
+        /// What is wrong.
+        diagnostics: Vec<Diagnostic>,
+        /// The file.
+        text: String,
+    },
+    /// The key was used for something else.
+    #[error("this idempotency key was used for another request")]
+    KeyUsed,
+    /// Too many runs are open.
+    #[error("{OPEN_RUNS_MAX} runs are open: no more are taken for now")]
+    Full,
+    /// The store.
+    #[error("the run was not stored")]
+    Store(#[from] CommitError),
+    /// The store cannot be read.
+    #[error("the store cannot be read")]
+    Read(#[from] sqlx::Error),
+    /// The plugins cannot be looked at.
+    #[error(transparent)]
+    Plugins(#[from] crate::plugins::Error),
+}
+
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 mistake".to_owned() } else { format!("{problems} mistakes") }
+}
+
+/// What a check has found.
+#[derive(Debug, Clone)]
+pub struct CheckReport {
+    /// The commit.
+    pub resolved: Resolved,
+    /// The pipeline, when nothing is wrong.
+    pub pipeline: Arc<Pipeline>,
+}
+
+/// Pipelines that were checked before, by repository, commit and tier.
+#[derive(Default)]
+pub(super) struct Cache(Mutex<HashMap<(String, Revision, Tier), Arc<Pipeline>>>);
+
+impl Scheduler {
+    /// Checks a pipeline at a ref, as a trigger would.
+    pub async fn check(&self, name: &PipelineName, reference: &str) -> Result<CheckReport, Refused> {
+        let row = self.store.pipeline(name.as_str()).await?.ok_or_else(|| Refused::UnknownPipeline(name.clone()))?;
+        self.check_row(name, &row, reference).await
+    }
+
+    async fn check_row(&self, name: &PipelineName, row: &PipelineRow, reference: &str) -> Result<CheckReport, Refused> {
+        let location = Location::parse(&row.repository)?;
+        let resolved = self.git.resolve(&location, reference).await?;
+        let pipeline = self.checked_pipeline(name, &location, &resolved.revision, Tier::Protected).await?;
+        Ok(CheckReport { resolved, pipeline })
+    }
+
+    async fn checked_pipeline(
+        &self,
+        name: &PipelineName,
+        location: &Location,
+        revision: &Revision,
+        tier: Tier,
+    ) -> Result<Arc<Pipeline>, Refused> {
+        let key = (format!("{name}\0{location}"), revision.clone(), tier);
+        if let Some(known) = self.checked.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        self.git.fetch(location, revision).await?;
+        let file = self.git.read(location, revision, FILE, BYTES_MAX as u64).await?;
+        let Some(file) = file else { return Err(Refused::NoDefinition { revision: revision.clone() }) };
+        let text = String::from_utf8_lossy(&file).into_owned();
+        let invalid = |diagnostics| Refused::Invalid { revision: revision.clone(), diagnostics, text: text.clone() };
+        let (source, definition) = read(&text);
+        let definition = definition.map_err(invalid)?;
+        if definition.name != *name {
+            let problem = slipway_domain::check::Problem {
+                code: "wrong-name",
+                place: slipway_domain::check::Place::of(&["name"]),
+                message: format!("the file names pipeline `{}`, and this is pipeline `{name}`", definition.name),
+                hint: Some(format!("write `name = \"{name}\"`, or add the repository as `{}`", definition.name)),
+            };
+            return Err(invalid(vec![source.locate(&problem)]));
+        }
+        let uses: Vec<_> = definition.stages.iter().map(|stage| stage.uses.clone()).collect();
+        let catalog = self.plugins.catalog(&uses, &self.git, location, revision).await?;
+        let checked = check(&source, &definition, &catalog, &self.operator, tier).map_err(invalid)?;
+        let pipeline = Arc::new(Pipeline { digest: digest(&text, &checked), text, checked });
+        let mut known = self.checked.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KEPT {
+            known.clear();
+        }
+        known.insert(key, Arc::clone(&pipeline));
+        Ok(pipeline)
+    }
+
+    /// Accepts a run. When this returns an id, the run is durable and will end.
+    pub async fn submit(&self, request: RunRequest) -> Result<RunId, Refused> {
+        if self.lock().runs.len() >= OPEN_RUNS_MAX {
+            return Err(Refused::Full);
+        }
+        let name = &request.pipeline;
+        let row = self.store.pipeline(name.as_str()).await?.ok_or_else(|| Refused::UnknownPipeline(name.clone()))?;
+        let CheckReport { resolved, pipeline } = self.check_row(name, &row, &request.reference).await?;
+        let id = new_id();
+        let (run, actions) = Run::new(pipeline.plan(&resolved.reference));
+        let row = RunRow {
+            id: id.to_string(),
+            pipeline: name.to_string(),
+            reference: resolved.full_name(),
+            revision: resolved.revision.to_string(),
+            version: resolved.reference.version(),
+            tier: Tier::Protected.as_str().to_owned(),
+            definition: pipeline.digest.clone(),
+            triggered_by: request.triggered_by.clone(),
+            parameters: request.parameters.clone(),
+            request_hash: request.idempotency_key.is_some().then(|| request_hash(&request)),
+            idempotency_key: request.idempotency_key,
+            state: run.state().as_str().to_owned(),
+            culprit: None,
+            created_at: now(),
+            started_at: None,
+            ended_at: None,
+        };
+        let mut active = Active::new(id.clone(), run, row, Arc::clone(&pipeline));
+        let mut rest = vec![Write::Definition {
+            digest: pipeline.digest.clone(),
+            text: pipeline.text.clone(),
+            facts: super::recover::facts_json(&pipeline.checked),
+        }];
+        rest.push(active.event(EventRecord::Accepted));
+        rest.extend(active.rows().into_iter().filter(|write| !matches!(write, Write::Run(_))));
+        if active.run.state().has_ended() {
+            let state = active.run.state().as_str().to_owned();
+            rest.push(active.event(EventRecord::RunEnded { state }));
+        }
+        match self.store.submit(Submission { run: active.row.clone(), rest }).await? {
+            Submitted::Before(id) => Ok(RunId::new(id).unwrap_or_else(|_| active.id.clone())),
+            Submitted::KeyUsed => Err(Refused::KeyUsed),
+            Submitted::New => {
+                let mut inner = self.lock();
+                if !active.run.state().has_ended() {
+                    inner.runs.insert(id.clone(), active);
+                    self.perform(&mut inner, &id, actions);
+                }
+                Ok(id)
+            }
+        }
+    }
+
+    /// Cancels a run.
+    pub fn cancel(&self, id: &RunId, by: &str) -> Result<(), slipway_domain::run::InvalidTransition> {
+        let event = slipway_domain::run::Event::CancelRequested { by: by.to_owned() };
+        let record = EventRecord::CancelRequested { by: by.to_owned() };
+        self.apply(&mut self.lock(), id, &event, record, Vec::new(), None)
+    }
+}
+
+/// A new id of a run, which sorts after those made before.
+pub(crate) fn new_id() -> RunId {
+    RunId::new(ulid::Ulid::generate().to_string()).expect("a ULID has 26 characters of Crockford's base 32")
+}
+
+fn digest(text: &str, checked: &Checked) -> String {
+    let mut hash = Sha256::new();
+    hash.update(text.as_bytes());
+    hash.update([0]);
+    hash.update(super::recover::facts_json(checked).as_bytes());
+    format!("sha256:{}", hex::encode(hash.finalize()))
+}
+
+fn request_hash(request: &RunRequest) -> String {
+    let parameters = serde_json::to_string(&request.parameters).unwrap_or_default();
+    hex::encode(Sha256::digest(format!("{}\0{}\0{parameters}", request.pipeline, request.reference).as_bytes()))
+}

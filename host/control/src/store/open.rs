@@ -1,0 +1,157 @@
+//! Opening the database, and refusing one that is not ours, not of our version, or in use.
+
+use super::Store;
+use super::writer;
+use rustix::fs::{FlockOperation, flock};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection, Executor, Row, SqliteConnection};
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// `SLPW`, in the header of the file (`PRAGMA application_id`).
+const APPLICATION_ID: i64 = 0x534c_5057;
+/// The version of the schema (`PRAGMA user_version`).
+const SCHEMA_VERSION: i64 = 1;
+/// Connections that only read.
+const READERS: u32 = 4;
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process uses it.
+    #[error("`{}` is used by another Slipway: only one may run on a data folder", .0.display())]
+    InUse(PathBuf),
+    /// A database of something else.
+    #[error("`{}` is not a Slipway database", .0.display())]
+    Foreign(PathBuf),
+    /// A database of another version.
+    #[error("`{}` has schema version {found}, and this program reads version {SCHEMA_VERSION}", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
+    /// A database that is damaged.
+    #[error("`{}` is damaged: {detail}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        detail: String,
+    },
+    /// The folder.
+    #[error("cannot use the data folder `{}`", path.display())]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite.
+    #[error("cannot open `{}`", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::InUse(_) => Some("stop the other one, or give this one a folder of its own with `--data`"),
+            Self::Foreign(_) => Some("give a folder of its own with `--data`"),
+            Self::Version { found, .. } if *found > SCHEMA_VERSION => {
+                Some("it was written by a newer version: use that one")
+            }
+            Self::Version { .. } => Some("it was written by an older version that this one cannot take over: keep it, and start with a new folder"),
+            Self::Damaged { .. } => Some("restore it from a backup; the damaged file was not changed"),
+            Self::Folder { .. } | Self::Open { .. } => None,
+        }
+    }
+}
+
+/// Held while the store is open.
+pub(super) struct InstanceLock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+
+impl Store {
+    /// Opens the database of a data folder, making it when it is not there.
+    pub async fn open(folder: &Path) -> Result<Self, Error> {
+        let lock = lock(folder)?;
+        let path = folder.join("slipway.db");
+        let failed = |source| Error::Open { path: path.clone(), source };
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(200)
+            .disable_statement_logging();
+        check_header(&path)?;
+        let mut writer = options.connect().await.map_err(failed)?;
+        prepare(&mut writer, &path).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(1)
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await
+            .map_err(failed)?;
+        let queue = writer::start(writer);
+        Ok(Self { readers, queue, _lock: Arc::new(lock) })
+    }
+}
+
+fn lock(folder: &Path) -> Result<InstanceLock, Error> {
+    let failed = |source| Error::Folder { path: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(failed)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(InstanceLock(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(Error::InUse(folder.to_owned())),
+        Err(error) => Err(failed(error.into())),
+    }
+}
+
+/// Refuses a file that is no database before SQLite would change it.
+fn check_header(path: &Path) -> Result<(), Error> {
+    let mut head = [0; 16];
+    match File::open(path).and_then(|mut file| io::Read::read(&mut file, &mut head)) {
+        Ok(0) | Err(_) => Ok(()),
+        Ok(_) if &head == b"SQLite format 3\0" => Ok(()),
+        Ok(_) => Err(Error::Foreign(path.to_owned())),
+    }
+}
+
+async fn prepare(writer: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Open { path: path.to_owned(), source };
+    let tables = number(writer, "SELECT count(*) FROM sqlite_schema").await.map_err(failed)?;
+    if tables == 0 {
+        let mut transaction = writer.begin().await.map_err(failed)?;
+        transaction.execute(sqlx::raw_sql(include_str!("schema.sql"))).await.map_err(failed)?;
+        transaction.execute(sqlx::raw_sql("PRAGMA application_id = 1397510231; PRAGMA user_version = 1;")).await.map_err(failed)?;
+        return transaction.commit().await.map_err(failed);
+    }
+    if number(writer, "PRAGMA application_id").await.map_err(failed)? != APPLICATION_ID {
+        return Err(Error::Foreign(path.to_owned()));
+    }
+    let found = number(writer, "PRAGMA user_version").await.map_err(failed)?;
+    if found != SCHEMA_VERSION {
+        return Err(Error::Version { path: path.to_owned(), found });
+    }
+    let checked: String = sqlx::query("PRAGMA quick_check(1)").fetch_one(writer).await.map_err(failed)?.get(0);
+    if checked == "ok" { Ok(()) } else { Err(Error::Damaged { path: path.to_owned(), detail: checked }) }
+}
+
+async fn number(connection: &mut SqliteConnection, query: &'static str) -> sqlx::Result<i64> {
+    sqlx::query(query).fetch_one(connection).await?.try_get(0)
+}

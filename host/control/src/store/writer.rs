@@ -1,0 +1,230 @@
+//! The one writer: takes what is queued, commits it in one transaction, tells who waits.
+
+use super::Store;
+use super::rows::RunRow;
+use super::write::{Write, apply, coalesce, run};
+use sqlx::{Connection, Executor, Row, SqliteConnection};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// The most jobs in one transaction.
+const GROUP_MAX: usize = 512;
+/// How long the writer waits before it tries a commit again that the disk had no room for.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Why something is not durable.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum CommitError {
+    /// The disk is full. What was refused has left no trace.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The database refused it.
+    #[error("the database refused the write: {0}")]
+    Refused(Arc<sqlx::Error>),
+    /// The writer has stopped.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// A run to be accepted.
+#[derive(Debug, Clone)]
+pub struct Submission {
+    /// The run.
+    pub run: RunRow,
+    /// What belongs to it: its definition, stages and first event.
+    pub rest: Vec<Write>,
+}
+
+/// What became of a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Submitted {
+    /// It is stored.
+    New,
+    /// The same was submitted before under the same key: that run's id.
+    Before(String),
+    /// Something else was submitted before under the same key.
+    KeyUsed,
+}
+
+/// Tells when what was queued is durable.
+#[must_use = "what is queued is durable only once the ticket says so"]
+pub struct Ticket(oneshot::Receiver<Result<(), CommitError>>);
+
+impl Ticket {
+    /// Waits until it is durable.
+    pub async fn durable(self) -> Result<(), CommitError> {
+        self.0.await.unwrap_or(Err(CommitError::Closed))
+    }
+}
+
+pub(super) enum Job {
+    Commit { writes: Vec<Write>, done: oneshot::Sender<Result<(), CommitError>> },
+    Try { writes: Vec<Write>, done: oneshot::Sender<Result<(), CommitError>> },
+    Submit { submission: Box<Submission>, done: oneshot::Sender<Result<Submitted, CommitError>> },
+}
+
+impl Store {
+    /// Queues writes that follow from what is already decided: they are tried until they
+    /// are durable.
+    pub fn commit(&self, writes: Vec<Write>) -> Ticket {
+        let (done, ticket) = oneshot::channel();
+        // A closed queue drops the sender, and the ticket then says so.
+        let _closed = self.queue.send(Job::Commit { writes, done });
+        Ticket(ticket)
+    }
+
+    /// Commits writes of a request that can still be refused, and waits.
+    pub async fn try_commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
+        let (done, ticket) = oneshot::channel();
+        // As above.
+        let _closed = self.queue.send(Job::Try { writes, done });
+        Ticket(ticket).durable().await
+    }
+
+    /// Accepts a run once, and waits until it is durable.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, CommitError> {
+        let (done, ticket) = oneshot::channel();
+        // As above.
+        let _closed = self.queue.send(Job::Submit { submission: Box::new(submission), done });
+        ticket.await.unwrap_or(Err(CommitError::Closed))
+    }
+}
+
+/// Starts the writer on its connection. It ends when the last [`Store`] is dropped.
+pub(super) fn start(mut connection: SqliteConnection) -> mpsc::UnboundedSender<Job> {
+    let (queue, mut jobs) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut group = Vec::new();
+        while jobs.recv_many(&mut group, GROUP_MAX).await > 0 {
+            commit_group(&mut connection, std::mem::take(&mut group)).await;
+        }
+        if let Err(error) = connection.close().await {
+            tracing::warn!(%error, "the database was not closed in good order");
+        }
+    });
+    queue
+}
+
+/// Commits a group. When that fails, commits each job by itself, so that what is wrong
+/// with one is not the others' trouble.
+async fn commit_group(connection: &mut SqliteConnection, group: Vec<Job>) {
+    match attempt(connection, &group).await {
+        Ok(submitted) => {
+            for (job, submitted) in group.into_iter().zip(submitted) {
+                finish(job, Ok(submitted));
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, jobs = group.len(), "a group of writes was not committed: committing one by one");
+            for job in group {
+                commit_alone(connection, job).await;
+            }
+        }
+    }
+}
+
+async fn commit_alone(connection: &mut SqliteConnection, job: Job) {
+    let job = [job];
+    loop {
+        let error = match attempt(connection, &job).await {
+            Ok(submitted) => {
+                let [job] = job;
+                return finish(job, Ok(submitted.into_iter().next().flatten()));
+            }
+            Err(error) => error,
+        };
+        let full = is_full(&error);
+        if !full && is_broken(&error) {
+            // After a failed sync nobody knows what is on the disk (fsyncgate); what was
+            // acknowledged is there, and the next process reads it afresh.
+            tracing::error!(%error, "the disk failed: ending the process");
+            std::process::abort();
+        }
+        let must = matches!(&job, [Job::Commit { .. }]);
+        if !(full && must) {
+            let [job] = job;
+            let error = if full { CommitError::DiskFull } else { CommitError::Refused(Arc::new(error)) };
+            if must {
+                tracing::error!(%error, "a write that follows from what was decided was refused");
+            }
+            return finish(job, Err(error));
+        }
+        tracing::error!("the disk is full: waiting for room");
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+fn finish(job: Job, result: Result<Option<Submitted>, CommitError>) {
+    // Whoever asked may have gone; the write stands.
+    match job {
+        Job::Commit { done, .. } | Job::Try { done, .. } => {
+            let _gone = done.send(result.map(drop));
+        }
+        Job::Submit { done, .. } => {
+            let _gone = done.send(result.map(|submitted| submitted.unwrap_or(Submitted::New)));
+        }
+    }
+}
+
+/// One transaction for all jobs.
+async fn attempt(connection: &mut SqliteConnection, jobs: &[Job]) -> sqlx::Result<Vec<Option<Submitted>>> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut submitted = Vec::with_capacity(jobs.len());
+    let mut writes = Vec::new();
+    for job in jobs {
+        match job {
+            Job::Commit { writes: more, .. } | Job::Try { writes: more, .. } => {
+                writes.extend(more.iter().cloned());
+                submitted.push(None);
+            }
+            Job::Submit { submission, .. } => {
+                let result = submit(&mut transaction, submission).await?;
+                submitted.push(Some(result));
+            }
+        }
+    }
+    for write in coalesce(writes) {
+        apply(&write, &mut transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(submitted)
+}
+
+async fn submit(connection: &mut SqliteConnection, submission: &Submission) -> sqlx::Result<Submitted> {
+    let row = &submission.run;
+    if row.idempotency_key.is_some() {
+        let before = sqlx::query("SELECT id, request_hash FROM run WHERE pipeline = ? AND idempotency_key = ?")
+            .bind(&row.pipeline)
+            .bind(&row.idempotency_key)
+            .fetch_optional(&mut *connection)
+            .await?;
+        if let Some(before) = before {
+            let hash: Option<String> = before.try_get(1)?;
+            return Ok(if hash == row.request_hash { Submitted::Before(before.try_get(0)?) } else { Submitted::KeyUsed });
+        }
+    }
+    for write in submission.rest.iter().filter(|write| matches!(write, Write::Definition { .. })) {
+        apply(write, connection).await?;
+    }
+    connection.execute(run(row)).await?;
+    for write in submission.rest.iter().filter(|write| !matches!(write, Write::Definition { .. })) {
+        apply(write, connection).await?;
+    }
+    Ok(Submitted::New)
+}
+
+/// `SQLITE_FULL` (13): nothing was written.
+fn is_full(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code & 0xff == 13)
+}
+
+/// `SQLITE_IOERR` (10) and `SQLITE_CORRUPT` (11).
+fn is_broken(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| matches!(code & 0xff, 10 | 11)) || matches!(error, sqlx::Error::Io(_))
+}
+
+fn code(error: &sqlx::Error) -> Option<i32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+

@@ -1,0 +1,95 @@
+//! One worker's connection.
+
+use super::Workers;
+use axum::extract::State;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::response::Response;
+use futures_util::stream::SplitStream;
+use futures_util::{SinkExt, StreamExt};
+use slipway_protocol::message::{decode, encode};
+use slipway_protocol::{FromControl, FromWorker, MESSAGE_BYTES_MAX, VERSION};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How long a worker may be silent: longer than it takes to renew, shorter than a lease.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+pub(super) async fn connect(State(workers): State<Workers>, upgrade: WebSocketUpgrade) -> Response {
+    upgrade.max_message_size(MESSAGE_BYTES_MAX).on_upgrade(move |socket| serve(workers, socket))
+}
+
+async fn serve(workers: Workers, socket: WebSocket) {
+    let (mut to, mut from) = socket.split();
+    let Some(FromWorker::Hello { protocol, worker, version, slots, holds }) = next(&mut from).await else {
+        return tracing::warn!("a worker connected and did not say hello");
+    };
+    if protocol != VERSION {
+        return tracing::warn!(worker, version, protocol, "a worker speaks another version of the protocol");
+    }
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let number = workers.connected.add(tell.clone());
+    // The welcome goes before anything else that the worker is told.
+    let (welcome, greeted) = mpsc::unbounded_channel();
+    let resumed = workers.scheduler.worker_connected(&worker, slots, &holds, number, tell.clone());
+    if welcome.send(FromControl::Welcome { resumed }).is_err() {
+        return;
+    }
+    drop(welcome);
+    tracing::info!(worker, slots, "worker connected");
+    let speak = async move {
+        let mut greeted = greeted;
+        while let Some(message) = greeted.recv().await {
+            if to.send(Message::Binary(encode(&message).into())).await.is_err() {
+                return;
+            }
+        }
+        while let Some(message) = told.recv().await {
+            let mut result = to.feed(Message::Binary(encode(&message).into())).await;
+            while let Ok(message) = told.try_recv() {
+                result = result.and(to.feed(Message::Binary(encode(&message).into())).await);
+            }
+            if result.is_err() || to.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    let listen = async {
+        while let Some(message) = next(&mut from).await {
+            match message {
+                FromWorker::Hello { .. } => break,
+                FromWorker::Renew { epochs } => {
+                    let (held, lost) = workers.scheduler.renew(&worker, &epochs);
+                    let answers = lost.into_iter().map(|epoch| FromControl::Fenced { epoch });
+                    for answer in answers.chain([FromControl::Renewed { epochs: held }]) {
+                        // The other half has ended; this one will see it.
+                        let _closing = tell.send(answer);
+                    }
+                }
+                FromWorker::Frame { epoch, seq, body } => workers.broker.frame(&worker, epoch, seq, body, &tell),
+                FromWorker::Described { request, description } => workers.plugins.answered(request, description),
+                FromWorker::Draining => workers.scheduler.worker_draining(&worker),
+            }
+        }
+    };
+    tokio::select! {
+        () = speak => {}
+        () = listen => {}
+    }
+    workers.connected.remove(number);
+    workers.scheduler.worker_disconnected(&worker, number);
+    tracing::info!(worker, "worker disconnected");
+}
+
+/// The next message; `None` once the connection is of no more use.
+async fn next(from: &mut SplitStream<WebSocket>) -> Option<FromWorker> {
+    loop {
+        match tokio::time::timeout(SILENCE_MAX, from.next()).await {
+            Err(_elapsed) => return None,
+            Ok(None | Some(Err(_) | Ok(Message::Close(_)))) => return None,
+            Ok(Some(Ok(Message::Binary(bytes)))) => {
+                return decode(&bytes).inspect_err(|error| tracing::warn!(%error, "a worker said what is no message")).ok();
+            }
+            Ok(Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_)))) => {}
+        }
+    }
+}

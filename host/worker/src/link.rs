@@ -1,0 +1,309 @@
+//! The connection to control: one thread that never runs a guest, so that leases are
+//! renewed however busy the guests are.
+
+use crate::outbox::Outbox;
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt, StreamExt};
+use slipway_protocol::lease::Component;
+use slipway_protocol::message::{Description, decode, encode};
+use slipway_protocol::{
+    FromControl, FromWorker, Lease, MESSAGE_BYTES_MAX, RENEW_SECONDS, SELF_FENCE_SECONDS, VERSION,
+};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+
+/// The first and the longest pause before control is dialled again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Control cannot be reached, or broke off.
+    #[error("the connection to control at `{url}` failed")]
+    Connection {
+        /// Where.
+        url: String,
+        /// Why.
+        #[source]
+        source: Box<tungstenite::Error>,
+    },
+    /// Control does not accept this worker.
+    #[error("control at `{url}` does not accept this worker: {status}")]
+    NotAccepted {
+        /// Where.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+}
+
+/// What control asks of the worker.
+pub trait Duties: Send + Sync {
+    /// Runs a lease. Returns at once; what happens is said through the outbox.
+    fn run(&self, lease: Lease, outbox: Arc<Outbox>);
+    /// Finds out what a component is. Returns at once; `answer` is called later.
+    fn describe(&self, component: Component, answer: Box<dyn FnOnce(Result<Description, String>) + Send>);
+}
+
+/// The leases that the worker holds.
+#[derive(Default)]
+pub struct Leases(Mutex<HashMap<u64, Held>>);
+
+struct Held {
+    outbox: Arc<Outbox>,
+    renewed: Instant,
+}
+
+impl Leases {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Held>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, epoch: u64) -> Option<Arc<Outbox>> {
+        self.lock().get(&epoch).map(|held| Arc::clone(&held.outbox))
+    }
+
+    /// How many leases there are.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn epochs(&self) -> Vec<u64> {
+        self.lock().keys().copied().collect()
+    }
+
+    fn lose(&self, epoch: u64) {
+        if let Some(held) = self.lock().remove(&epoch) {
+            held.outbox.fence();
+        }
+    }
+
+    /// Stops what was not renewed for so long that control may have given it to another.
+    fn fence_overdue(&self) {
+        let limit = Duration::from_secs(SELF_FENCE_SECONDS);
+        let overdue: Vec<u64> =
+            self.lock().iter().filter(|(_, held)| held.renewed.elapsed() > limit).map(|(epoch, _)| *epoch).collect();
+        for epoch in overdue {
+            tracing::warn!(epoch, "lease not renewed in time: stopping what it holds");
+            self.lose(epoch);
+        }
+    }
+}
+
+/// Who the worker is, and where control is.
+pub struct Identity {
+    /// Control's URL, `http://…`.
+    pub control: String,
+    /// The token that control accepts.
+    pub token: String,
+    /// The name of this process, new at each start.
+    pub worker: String,
+    /// How many leases it takes at once.
+    pub slots: u32,
+}
+
+/// The connection and all that hangs on it.
+pub struct Link<D> {
+    identity: Identity,
+    duties: D,
+    leases: Arc<Leases>,
+    wire: mpsc::UnboundedSender<FromWorker>,
+    outgoing: mpsc::UnboundedReceiver<FromWorker>,
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+impl<D: Duties> Link<D> {
+    /// A link that is not connected yet.
+    pub fn new(identity: Identity, duties: D, leases: Arc<Leases>) -> Self {
+        let (wire, outgoing) = mpsc::unbounded_channel();
+        Self { identity, duties, leases, wire, outgoing }
+    }
+
+    /// A way to say something that is no lease's: used for `Draining`.
+    pub fn wire(&self) -> mpsc::UnboundedSender<FromWorker> {
+        self.wire.clone()
+    }
+
+    /// Connects, and connects again whenever the connection breaks. Returns only when
+    /// control does not accept this worker.
+    pub async fn run(&mut self) -> Error {
+        let mut pause = PAUSES.0;
+        loop {
+            match self.connect().await {
+                Ok(socket) => {
+                    pause = PAUSES.0;
+                    let error = self.serve(socket).await;
+                    tracing::debug!(error = %error, "connection to control ended");
+                }
+                Err(error @ Error::NotAccepted { .. }) => return error,
+                Err(error) => tracing::debug!(error = %error, "cannot reach control"),
+            }
+            let wait = tokio::time::sleep(pause);
+            pause = (pause * 2).min(PAUSES.1);
+            wait.await;
+            self.leases.fence_overdue();
+        }
+    }
+
+    async fn connect(&self) -> Result<Socket, Error> {
+        let url = format!("{}/worker/v1/connect", self.identity.control.replacen("http", "ws", 1));
+        let failed = |source: tungstenite::Error| match source {
+            tungstenite::Error::Http(response) if response.status().is_client_error() => {
+                Error::NotAccepted { url: url.clone(), status: response.status().as_u16() }
+            }
+            source => Error::Connection { url: url.clone(), source: Box::new(source) },
+        };
+        let mut request = url.as_str().into_client_request().map_err(failed)?;
+        let token = format!("Bearer {}", self.identity.token);
+        if let Ok(value) = token.parse() {
+            request.headers_mut().insert("authorization", value);
+        }
+        let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX));
+        // Nagle's algorithm off: a lease's messages are small and wait for each other.
+        let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await;
+        connected.map(|(socket, _)| socket).map_err(failed)
+    }
+
+    /// Says hello, says again what control has not stored, then listens and speaks until
+    /// the connection breaks.
+    async fn serve(&mut self, socket: Socket) -> tungstenite::Error {
+        let (mut to, mut from) = socket.split();
+        let hello = FromWorker::Hello {
+            protocol: VERSION,
+            worker: self.identity.worker.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            slots: self.identity.slots,
+            holds: self.leases.epochs(),
+        };
+        if let Err(error) = to.send(Message::Binary(encode(&hello).into())).await {
+            return error;
+        }
+        let mut renew = tokio::time::interval(Duration::from_secs(RENEW_SECONDS));
+        let mut welcome = false;
+        loop {
+            let step = tokio::select! {
+                message = next(&mut from) => match message {
+                    Ok(message) => {
+                        if let FromControl::Welcome { resumed } = message {
+                            self.resume(&resumed);
+                            welcome = true;
+                        } else {
+                            self.heed(message);
+                        }
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                },
+                Some(message) = self.outgoing.recv(), if welcome => self.say(&mut to, message).await,
+                _ = renew.tick() => {
+                    self.leases.fence_overdue();
+                    let epochs = self.leases.epochs();
+                    if epochs.is_empty() { Ok(()) } else { self.say(&mut to, FromWorker::Renew { epochs }).await }
+                }
+            };
+            if let Err(error) = step {
+                return error;
+            }
+        }
+    }
+
+    /// Sends a message and those that wait behind it, then flushes once.
+    async fn say(
+        &mut self,
+        to: &mut SplitSink<Socket, Message>,
+        first: FromWorker,
+    ) -> Result<(), tungstenite::Error> {
+        to.feed(Message::Binary(encode(&first).into())).await?;
+        while let Ok(message) = self.outgoing.try_recv() {
+            to.feed(Message::Binary(encode(&message).into())).await?;
+        }
+        to.flush().await
+    }
+
+    /// After a new connection: leases that control no longer knows are lost, the others say
+    /// again what it has not stored. What waited to be sent is among that.
+    fn resume(&mut self, resumed: &[(u64, u64)]) {
+        while let Ok(message) = self.outgoing.try_recv() {
+            drop(message);
+        }
+        let known: HashMap<u64, u64> = resumed.iter().copied().collect();
+        for epoch in self.leases.epochs() {
+            match (known.get(&epoch), self.leases.get(epoch)) {
+                (Some(stored), Some(outbox)) => {
+                    outbox.resend(*stored);
+                    self.renewed(epoch);
+                }
+                (None, _) | (_, None) => self.leases.lose(epoch),
+            }
+        }
+    }
+
+    fn heed(&self, message: FromControl) {
+        match message {
+            FromControl::Welcome { .. } => {}
+            FromControl::Lease(lease) => {
+                let outbox = Arc::new(Outbox::new(lease.epoch, self.wire.clone()));
+                let held = Held { outbox: Arc::clone(&outbox), renewed: Instant::now() };
+                self.leases.lock().insert(lease.epoch, held);
+                self.duties.run(*lease, outbox);
+            }
+            FromControl::Reply { epoch, seq, reply } => {
+                if let Some(outbox) = self.leases.get(epoch) {
+                    outbox.reply(seq, reply);
+                }
+            }
+            FromControl::Stored { epoch, seq } => {
+                if self.leases.get(epoch).is_some_and(|outbox| outbox.stored(seq)) {
+                    self.leases.lock().remove(&epoch);
+                }
+            }
+            FromControl::Renewed { epochs } => epochs.into_iter().for_each(|epoch| self.renewed(epoch)),
+            FromControl::Fenced { epoch } => self.leases.lose(epoch),
+            FromControl::Cancel { epoch } => {
+                if let Some(outbox) = self.leases.get(epoch) {
+                    outbox.cancel();
+                }
+            }
+            FromControl::Describe { request, component } => {
+                let wire = self.wire.clone();
+                let answer = move |description| {
+                    // The receiver ends only with the process.
+                    let _closing = wire.send(FromWorker::Described { request, description });
+                };
+                self.duties.describe(component, Box::new(answer));
+            }
+        }
+    }
+
+    fn renewed(&self, epoch: u64) {
+        if let Some(held) = self.leases.lock().get_mut(&epoch) {
+            held.renewed = Instant::now();
+        }
+    }
+}
+
+async fn next(from: &mut SplitStream<Socket>) -> Result<FromControl, tungstenite::Error> {
+    loop {
+        match from.next().await {
+            None => return Err(tungstenite::Error::ConnectionClosed),
+            Some(Err(error)) => return Err(error),
+            Some(Ok(Message::Binary(bytes))) => match decode(&bytes) {
+                Ok(message) => return Ok(message),
+                Err(error) => {
+                    tracing::error!(%error, "control said what is no message");
+                    return Err(tungstenite::Error::ConnectionClosed);
+                }
+            },
+            Some(Ok(Message::Close(_))) => return Err(tungstenite::Error::ConnectionClosed),
+            Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+        }
+    }
+}

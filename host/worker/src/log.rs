@@ -1,0 +1,272 @@
+//! The log of one attempt: entries are gathered for a moment and sent together, and a
+//! flood is cut in the middle, so that its beginning and its end are kept.
+
+use crate::outbox::Outbox;
+use slipway_protocol::message::LogEntry;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::runtime::Handle;
+
+/// The longest text of one entry, in bytes.
+pub const LINE_BYTES_MAX: usize = 64 << 10;
+/// What of the end of a flood is kept, in bytes.
+const TAIL_BYTES: usize = 256 << 10;
+/// How long entries are gathered.
+const GATHER: Duration = Duration::from_millis(50);
+/// How many bytes are gathered at most.
+const GATHER_BYTES: usize = 32 << 10;
+/// What an entry costs beside its text, in bytes.
+const ENTRY_BYTES: usize = 48;
+
+/// The time now, in microseconds since 1970.
+pub fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// The log of one attempt.
+pub struct Log {
+    outbox: Arc<Outbox>,
+    runtime: Handle,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    gathered: Vec<LogEntry>,
+    gathered_bytes: usize,
+    total_bytes: u64,
+    bytes_max: u64,
+    flood: Option<Flood>,
+}
+
+/// What came after the limit.
+#[derive(Default)]
+struct Flood {
+    tail: VecDeque<LogEntry>,
+    tail_bytes: usize,
+    left_out: u64,
+    left_out_bytes: u64,
+}
+
+impl Log {
+    /// An empty log that takes `bytes_max` bytes before it cuts.
+    pub fn new(outbox: Arc<Outbox>, bytes_max: u64, runtime: Handle) -> Arc<Self> {
+        let inner = Inner { gathered: Vec::new(), gathered_bytes: 0, total_bytes: 0, bytes_max, flood: None };
+        Arc::new(Self { outbox, runtime, inner: Mutex::new(inner) })
+    }
+
+    /// Writes an entry with the time of now.
+    pub fn write(self: &Arc<Self>, source: &str, level: &str, message: String, fields: Vec<(String, String)>) {
+        let entry = LogEntry {
+            at_us: now_us(),
+            source: source.to_owned(),
+            level: level.to_owned(),
+            message: cut(message),
+            fields,
+        };
+        let size = size(&entry);
+        let mut inner = self.lock();
+        inner.total_bytes = inner.total_bytes.saturating_add(size as u64);
+        if inner.total_bytes > inner.bytes_max {
+            inner.flood.get_or_insert_default().push(entry, size);
+            return;
+        }
+        let first = inner.gathered.is_empty();
+        inner.gathered.push(entry);
+        inner.gathered_bytes += size;
+        if inner.gathered_bytes >= GATHER_BYTES {
+            self.send(&mut inner);
+        } else if first {
+            drop(inner);
+            let log = Arc::clone(self);
+            self.runtime.spawn(async move {
+                tokio::time::sleep(GATHER).await;
+                log.flush();
+            });
+        }
+    }
+
+    /// Sends what was gathered. Called before anything that should come after it.
+    pub fn flush(&self) {
+        let mut inner = self.lock();
+        self.send(&mut inner);
+    }
+
+    /// Ends the log: what was gathered, and the end of a flood.
+    pub fn finish(&self) {
+        let mut inner = self.lock();
+        if let Some(flood) = inner.flood.take() {
+            if flood.left_out > 0 {
+                let bytes_max = inner.bytes_max;
+                inner.gathered.push(LogEntry {
+                    at_us: flood.tail.front().map_or_else(now_us, |entry| entry.at_us),
+                    source: "host".into(),
+                    level: "warn".into(),
+                    message: format!(
+                        "the log reached its limit of {} bytes: {} entries with {} bytes are left out here",
+                        bytes_max, flood.left_out, flood.left_out_bytes
+                    ),
+                    fields: Vec::new(),
+                });
+            }
+            inner.gathered.extend(flood.tail);
+        }
+        self.send(&mut inner);
+    }
+
+    /// All text that was written, in bytes, cut or not.
+    pub fn bytes(&self) -> u64 {
+        self.lock().total_bytes
+    }
+
+    fn send(&self, inner: &mut Inner) {
+        if inner.gathered.is_empty() {
+            return;
+        }
+        inner.gathered_bytes = 0;
+        // Under a lost lease nobody wants the log: the next holder writes its own.
+        let _fenced = self.outbox.log(std::mem::take(&mut inner.gathered));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flood {
+    fn push(&mut self, entry: LogEntry, bytes: usize) {
+        self.tail.push_back(entry);
+        self.tail_bytes += bytes;
+        while self.tail_bytes > TAIL_BYTES {
+            let Some(oldest) = self.tail.pop_front() else { break };
+            let bytes = size(&oldest);
+            self.tail_bytes -= bytes;
+            self.left_out += 1;
+            self.left_out_bytes += bytes as u64;
+        }
+    }
+}
+
+fn size(entry: &LogEntry) -> usize {
+    let fields: usize = entry.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+    ENTRY_BYTES + entry.message.len() + fields
+}
+
+/// Cuts a text that is too long, at a character's border, and says so.
+fn cut(mut text: String) -> String {
+    if text.len() > LINE_BYTES_MAX {
+        let whole = text.len();
+        let end = (0..=LINE_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str(&format!(" … ({} bytes cut)", whole - end));
+    }
+    text
+}
+
+/// Makes lines of bytes that come in pieces.
+#[derive(Default)]
+pub struct Lines {
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    /// Takes a piece and returns the lines that it completes. A line that grows past
+    /// [`LINE_BYTES_MAX`] is handed out in parts. Bytes that are not UTF-8 are replaced.
+    pub fn push(&mut self, piece: &[u8]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(part);
+            if self.begun.last() == Some(&b'\n') || self.begun.len() >= LINE_BYTES_MAX {
+                lines.extend(self.finish());
+            }
+        }
+        lines
+    }
+
+    /// The line that was begun and has no end.
+    pub fn finish(&mut self) -> Option<String> {
+        let begun = std::mem::take(&mut self.begun);
+        if begun.is_empty() {
+            return None;
+        }
+        let text = begun.strip_suffix(b"\n").unwrap_or(&begun);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        Some(String::from_utf8_lossy(text).into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_protocol::FromWorker;
+    use slipway_protocol::message::Body;
+    use tokio::sync::mpsc;
+
+    fn entries(said: &mut mpsc::UnboundedReceiver<FromWorker>) -> Vec<LogEntry> {
+        std::iter::from_fn(|| said.try_recv().ok())
+            .flat_map(|message| match message {
+                FromWorker::Frame { body: Body::Log { entries }, .. } => entries,
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    fn log(bytes_max: u64) -> (Arc<Log>, mpsc::UnboundedReceiver<FromWorker>) {
+        let (wire, said) = mpsc::unbounded_channel();
+        (Log::new(Arc::new(Outbox::new(1, wire)), bytes_max, Handle::current()), said)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn entries_are_gathered_for_a_moment() {
+        let (log, mut said) = log(1 << 20);
+        log.write("stage", "info", "a".into(), vec![]);
+        log.write("stage", "info", "b".into(), vec![]);
+        assert_eq!(entries(&mut said).len(), 0);
+        tokio::time::sleep(GATHER * 2).await;
+        assert_eq!(entries(&mut said).len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_flood_keeps_its_beginning_and_its_end() {
+        let (log, mut said) = log(100_000);
+        for number in 0..100_000 {
+            log.write("stage", "info", format!("line {number}"), vec![]);
+        }
+        log.finish();
+        let entries = entries(&mut said);
+        assert_eq!(entries.first().unwrap().message, "line 0");
+        assert_eq!(entries.last().unwrap().message, "line 99999");
+        assert!(entries.len() < 10_000, "{}", entries.len());
+        let marker = entries.iter().find(|entry| entry.source == "host").unwrap();
+        assert!(marker.message.contains("are left out here"), "{}", marker.message);
+    }
+
+    #[tokio::test]
+    async fn what_fits_is_never_cut() {
+        let (log, mut said) = log(100_000);
+        for number in 0..100 {
+            log.write("stage", "info", format!("line {number}"), vec![]);
+        }
+        log.finish();
+        assert_eq!(entries(&mut said).len(), 100);
+    }
+
+    #[test]
+    fn a_long_entry_is_cut_at_a_character() {
+        let text = cut("ä".repeat(LINE_BYTES_MAX));
+        assert!(text.ends_with("bytes cut)") && text.len() < LINE_BYTES_MAX + 40);
+        assert_eq!(cut("short".into()), "short");
+    }
+
+    #[test]
+    fn pieces_become_lines() {
+        let mut lines = Lines::default();
+        assert_eq!(lines.push(b"a\nb"), ["a"]);
+        assert_eq!(lines.push(b"c\r\n\nd\xff"), ["bc", ""]);
+        assert_eq!(lines.finish().as_deref(), Some("d\u{fffd}"));
+        assert_eq!(lines.finish(), None);
+        let parts = lines.push(&vec![b'x'; 3 * LINE_BYTES_MAX]);
+        assert!(parts.len() <= 3);
+    }
+}

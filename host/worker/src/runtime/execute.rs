@@ -1,0 +1,142 @@
+//! One call of one export, in a Store of its own.
+
+use crate::outbox::Standing;
+use crate::runtime::component::{Components, Ready};
+use crate::runtime::fault::classify;
+use crate::runtime::limits::HOSTCALL_BYTES_MAX;
+use crate::runtime::state::State;
+use crate::runtime::wit::v0::Failure;
+use crate::session::Session;
+use slipway_domain::outcome::{Fault, Outcome, Unhappy};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wasmtime::component::Linker;
+use wasmtime::{Engine, Store};
+
+/// How long a cancelled stage may take to end by itself.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// How long `describe` may take.
+const DESCRIBE_LIMIT: Duration = Duration::from_secs(10);
+/// The memory that `describe` may take, in bytes.
+const DESCRIBE_MEMORY_BYTES: u64 = 64 << 20;
+/// The longest text that `describe` may return, in bytes.
+const DESCRIBE_BYTES_MAX: usize = 1 << 20;
+
+/// How a call ended, and what it took.
+#[derive(Debug)]
+pub struct Ending {
+    /// How.
+    pub outcome: Outcome,
+    /// From instantiation to return.
+    pub time: Duration,
+    /// The peak of linear memory, in bytes.
+    pub memory_peak_bytes: u64,
+}
+
+/// Calls the export that the lease names. `None` when the lease was lost meanwhile: then
+/// there is nobody to tell. Dropping the future ends the call.
+pub async fn execute(engine: &Engine, component: &Ready, session: &Arc<Session>) -> Option<Ending> {
+    let began = Instant::now();
+    let mut store = Store::new(engine, State::new(Arc::clone(session)));
+    store.limiter(|state| &mut state.limits);
+    store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    let limit = Duration::from_millis(session.lease.limits.wall_ms);
+    let result = {
+        let mut call = pin!(tokio::time::timeout(limit, call(&mut store, component, &session.lease.phase)));
+        let mut standing = session.standing();
+        tokio::select! {
+            biased;
+            result = &mut call => Some(result),
+            () = until_stopped(&mut standing) => None,
+        }
+    };
+    let outcome = match result {
+        Some(Ok(Ok(Ok(())))) => Outcome::Passed,
+        Some(_) | None if session.is_lost() => return None,
+        None => Outcome::Unhappy(Unhappy::Cancelled),
+        Some(Ok(Ok(Err(_)))) if session.is_cancelled() => Outcome::Unhappy(Unhappy::Cancelled),
+        Some(Ok(Ok(Err(failure)))) => Outcome::Unhappy(Unhappy::Failed(tell(failure))),
+        Some(Ok(Err(error))) => Outcome::Unhappy(Unhappy::Errored(classify(&error, &store.data().limits))),
+        Some(Err(_elapsed)) => Outcome::Unhappy(Unhappy::Errored(Fault::Deadline { limit })),
+    };
+    let memory_peak_bytes = store.data().limits.memory_bytes() as u64;
+    Some(Ending { outcome, time: began.elapsed(), memory_peak_bytes })
+}
+
+async fn call(store: &mut Store<State>, component: &Ready, export: &str) -> wasmtime::Result<Result<(), Failure>> {
+    let instance = component.instance.instantiate_async(&mut *store).await?;
+    let export = instance.get_typed_func::<(), (Result<(), Failure>,)>(&mut *store, export)?;
+    let (result,) = export.call_async(&mut *store, ()).await?;
+    Ok(result)
+}
+
+/// Waits until the call has to be dropped: at once when the lease is lost, after
+/// [`CANCEL_GRACE`] when the run was cancelled.
+async fn until_stopped(standing: &mut tokio::sync::watch::Receiver<Standing>) {
+    let changed = standing.wait_for(|standing| *standing != Standing::Held).await.map(|standing| *standing);
+    if changed.is_ok_and(|standing| standing == Standing::Cancelled) {
+        let lost = standing.wait_for(|standing| *standing == Standing::Lost);
+        // Whichever comes first: both mean that it is over.
+        let _timeout_or_loss = tokio::time::timeout(CANCEL_GRACE, lost).await.is_err();
+    }
+}
+
+/// The guest's own word, kept within bounds.
+fn tell(failure: Failure) -> slipway_domain::outcome::Failure {
+    let cut = |text: String, bytes: usize| -> String {
+        if text.len() <= bytes {
+            return text;
+        }
+        let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        format!("{}…", text.get(..end).unwrap_or_default())
+    };
+    slipway_domain::outcome::Failure {
+        code: cut(failure.code, 64),
+        message: cut(failure.message, 4 << 10),
+        retryable: failure.retryable,
+        details: failure.details.into_iter().take(32).map(|(name, value)| (cut(name, 64), cut(value, 4 << 10))).collect(),
+    }
+}
+
+/// Calls `describe` with every import refused, and returns its text.
+pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_protocol::message::Description, String> {
+    let (component, shape) = components.inspect(bytes).map_err(|unfit| unfit.to_string())?;
+    let mut linker: Linker<crate::runtime::limits::Limits> = Linker::new(components.engine());
+    linker.define_unknown_imports_as_traps(&component).map_err(|error| format!("{error:#}"))?;
+    let limits = crate::runtime::limits::Limits::new(DESCRIBE_MEMORY_BYTES);
+    let mut store = Store::new(components.engine(), limits);
+    store.limiter(|limits| limits);
+    store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    let call = async {
+        let instance = linker.instantiate_async(&mut store, &component).await?;
+        let export = instance.get_typed_func::<(), (String,)>(&mut store, "describe")?;
+        let (text,) = export.call_async(&mut store, ()).await?;
+        wasmtime::Result::Ok(text)
+    };
+    let text = match tokio::time::timeout(DESCRIBE_LIMIT, call).await {
+        Err(_elapsed) => return Err(format!("`describe` did not return within {} s", DESCRIBE_LIMIT.as_secs())),
+        Ok(Err(error)) => {
+            let fault = classify(&error, store.data());
+            return Err(match fault {
+                Fault::Trap { message, .. } if message.contains("unknown import") => format!(
+                    "`describe` called an import, and it runs with every import refused ({message})"
+                ),
+                Fault::Trap { message, backtrace } => match backtrace.first() {
+                    Some(function) => format!("`describe` trapped in `{function}`: {message}"),
+                    None => format!("`describe` trapped: {message}"),
+                },
+                other => format!("`describe` did not return: {other}"),
+            });
+        }
+        Ok(Ok(text)) => text,
+    };
+    if text.len() > DESCRIBE_BYTES_MAX {
+        return Err(format!("`describe` returned {} bytes, more than {DESCRIBE_BYTES_MAX}", text.len()));
+    }
+    Ok(slipway_protocol::message::Description { kind: shape.kind.as_str().to_owned(), imports: shape.imports, text })
+}

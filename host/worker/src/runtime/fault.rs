@@ -1,0 +1,61 @@
+//! What a wasmtime error means to people. Its type ends here.
+
+use crate::runtime::engine::STACK_BYTES_MAX;
+use crate::runtime::limits::{HOSTCALL_BYTES_MAX, Limits};
+use slipway_domain::outcome::Fault;
+use wasmtime::{Error, Trap, WasmBacktrace};
+
+/// How many functions of a backtrace are kept.
+const FRAMES_MAX: usize = 32;
+
+/// Tells a limit from a trap from a fault of the host.
+pub fn classify(error: &Error, limits: &Limits) -> Fault {
+    let trap = error.downcast_ref::<Trap>();
+    if let Some(limit) = limits.refused().filter(|_| trap.is_none_or(|trap| *trap == Trap::UnreachableCodeReached)) {
+        return Fault::Limit { limit: limit.to_owned() };
+    }
+    match trap {
+        Some(Trap::StackOverflow) => Fault::Limit { limit: format!("{} KiB of stack", STACK_BYTES_MAX >> 10) },
+        Some(trap) => Fault::Trap { message: trap.to_string(), backtrace: backtrace(error) },
+        None => {
+            let message = format!("{error:#}");
+            if message.contains("too many bytes") || message.contains("hostcall fuel") {
+                return Fault::Limit { limit: format!("{} MiB copied in one call", HOSTCALL_BYTES_MAX >> 20) };
+            }
+            match error.downcast_ref::<wasmtime_wasi::I32Exit>() {
+                Some(exit) => Fault::Trap {
+                    message: format!("the guest called exit({}) instead of returning", exit.0),
+                    backtrace: backtrace(error),
+                },
+                None => Fault::Trap { message: error.root_cause().to_string(), backtrace: backtrace(error) },
+            }
+        }
+    }
+}
+
+/// The guest's functions, innermost first.
+fn backtrace(error: &Error) -> Vec<String> {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
+    trace
+        .frames()
+        .iter()
+        .take(FRAMES_MAX)
+        .map(|frame| {
+            let offset = frame.module_offset().unwrap_or(0);
+            frame.func_name().map_or_else(
+                || format!("function {} at {offset:#x}", frame.func_index()),
+                |name| demangled(name),
+            )
+        })
+        .collect()
+}
+
+/// A function's name as its author wrote it.
+fn demangled(name: &str) -> String {
+    let mut text = String::new();
+    match rustc_demangle::try_demangle(name) {
+        Ok(name) => text.push_str(&format!("{name:#}")),
+        Err(_) => text.push_str(name),
+    }
+    text
+}

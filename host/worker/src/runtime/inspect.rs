@@ -1,0 +1,221 @@
+//! What a component is, from its bytes alone: its kind by its exports, and whether it
+//! imports only what a stage of that kind may have.
+
+use slipway_domain::grant::Interface;
+use slipway_domain::plugin::Kind;
+use std::collections::BTreeSet;
+use wasmtime::Engine;
+use wasmtime::component::Component;
+
+/// The largest component, in bytes.
+pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
+
+/// The interfaces of WASI 0.2 that every kind may import.
+const WASI: [&str; 20] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
+/// What a component is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shape {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its imports, by their full names.
+    pub imports: Vec<String>,
+}
+
+/// Why some bytes are not a plugin. The messages are for the plugin's author.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// No WebAssembly at all.
+    #[error("it is not WebAssembly: it does not begin with the magic bytes `\\0asm`")]
+    NotWasm,
+    /// A core module.
+    #[error(
+        "it is a core WebAssembly module, not a component: build it for `wasm32-wasip2`, or wrap it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// Too large.
+    #[error("it has {bytes} bytes, more than the {COMPONENT_BYTES_MAX} that a plugin may have")]
+    TooLarge {
+        /// Its size.
+        bytes: u64,
+    },
+    /// Not valid, or using what the engine does not offer.
+    #[error("it is not a component that this host runs: {0}")]
+    Invalid(String),
+    /// No world fits its exports.
+    #[error("it exports {found}, which fits none of the worlds: `builder` exports `describe` and `build`, `tester` `describe` and `test`, `deployer` `describe`, `plan`, `apply` and `rollback`")]
+    NoWorld {
+        /// What it exports.
+        found: String,
+    },
+    /// An import that no stage may have, or not a stage of this kind.
+    #[error("it imports `{import}`, which {why}")]
+    Import {
+        /// The import.
+        import: String,
+        /// Why it is refused.
+        why: String,
+    },
+}
+
+/// Refuses what is plainly not a component, before anything is compiled.
+pub fn check_header(bytes: &[u8]) -> Result<(), Unfit> {
+    let length = bytes.len() as u64;
+    if length > COMPONENT_BYTES_MAX {
+        return Err(Unfit::TooLarge { bytes: length });
+    }
+    if !bytes.starts_with(b"\0asm") {
+        return Err(Unfit::NotWasm);
+    }
+    // Bytes 6 and 7 hold the layer: 0 for a core module, 1 for a component
+    // (component-model/design/mvp/Binary.md).
+    if bytes.get(6..8) == Some(&[0, 0]) {
+        return Err(Unfit::CoreModule);
+    }
+    Ok(())
+}
+
+/// Finds the kind of a compiled component and checks its imports against it.
+pub fn shape(engine: &Engine, component: &Component) -> Result<Shape, Unfit> {
+    let types = component.component_type();
+    let exports: BTreeSet<String> = types.exports(engine).map(|(name, _)| name.to_owned()).collect();
+    let imports: Vec<String> = types.imports(engine).map(|(name, _)| name.to_owned()).collect();
+    let fits = |kind: &Kind| {
+        exports.contains("describe") && kind.exports().iter().all(|name| exports.contains(*name))
+    };
+    let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(fits).collect();
+    let [kind] = kinds[..] else {
+        let found: Vec<String> = exports.iter().take(12).map(|name| format!("`{}`", name.escape_debug())).collect();
+        let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+        return Err(Unfit::NoWorld { found });
+    };
+    for import in &imports {
+        check_import(kind, import)?;
+    }
+    Ok(Shape { kind, imports })
+}
+
+fn check_import(kind: Kind, import: &str) -> Result<(), Unfit> {
+    let refuse = |why: String| Err(Unfit::Import { import: import.escape_debug().to_string(), why });
+    let (name, version) = import.split_once('@').unwrap_or((import, ""));
+    if let Some(interface) = name.strip_prefix("slipway:stage/") {
+        if !version.starts_with("0.1.") {
+            return refuse("is of a version of the contract that this host does not have: it has `0.1.0`".into());
+        }
+        if interface == "types" {
+            return Ok(());
+        }
+        return match Interface::parse(interface) {
+            None => refuse("is not an interface of `slipway:stage@0.1.0`".into()),
+            Some(known) if !kind.interfaces().contains(&known) => {
+                refuse(format!("a {kind} stage cannot have: it is not in world `{}`", kind.world()))
+            }
+            Some(_) => Ok(()),
+        };
+    }
+    if WASI.contains(&name) && version.starts_with("0.2.") {
+        return Ok(());
+    }
+    if name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/") {
+        return refuse("no stage can have: the network is reached through granted tools only".into());
+    }
+    if name.starts_with("wasi:") {
+        return refuse("this host does not offer: stages get WASI 0.2 without sockets and HTTP".into());
+    }
+    refuse("this host does not offer".into())
+}
+
+/// The Slipway interfaces among full import names.
+pub fn interfaces(imports: &[String]) -> BTreeSet<Interface> {
+    imports
+        .iter()
+        .filter_map(|import| import.strip_prefix("slipway:stage/"))
+        .filter_map(|rest| Interface::parse(rest.split('@').next().unwrap_or(rest)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::engine::config;
+
+    fn shape_of(wat: &str) -> Result<Shape, Unfit> {
+        let engine = Engine::new(&config(None).unwrap()).unwrap();
+        let component = Component::new(&engine, wat).map_err(|error| Unfit::Invalid(format!("{error:#}")))?;
+        shape(&engine, &component)
+    }
+
+    /// A component that exports functions of these names and imports these instances.
+    fn wat(exports: &[&str], imports: &[&str]) -> String {
+        let imports: String = imports.iter().map(|name| format!("(import \"{name}\" (instance))")).collect();
+        let exports: String = exports.iter().map(|name| format!("(export \"{name}\" (func $f))")).collect();
+        format!(
+            "(component {imports} (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
+             (func $f (canon lift (core func $i \"f\"))) {exports})"
+        )
+    }
+
+    #[test]
+    fn the_exports_tell_the_kind() {
+        for (exports, kind) in [
+            (&["describe", "build"][..], Kind::Build),
+            (&["describe", "test"], Kind::Test),
+            (&["describe", "plan", "apply", "rollback"], Kind::Deploy),
+        ] {
+            assert_eq!(shape_of(&wat(exports, &[])).unwrap().kind, kind);
+        }
+        for exports in [&["build"][..], &["describe"], &["describe", "plan"], &["describe", "build", "test"], &[]] {
+            assert!(matches!(shape_of(&wat(exports, &[])), Err(Unfit::NoWorld { .. })), "{exports:?}");
+        }
+    }
+
+    #[test]
+    fn a_world_has_its_own_imports_and_no_others() {
+        let builder = &["describe", "build"][..];
+        let deployer = &["describe", "plan", "apply", "rollback"][..];
+        assert!(shape_of(&wat(builder, &["slipway:stage/tools@0.1.0", "wasi:io/error@0.2.6"])).is_ok());
+        assert!(shape_of(&wat(deployer, &["slipway:stage/apps@0.1.0"])).is_ok());
+        for (exports, import) in [
+            (builder, "slipway:stage/apps@0.1.0"),
+            (deployer, "slipway:stage/tools@0.1.0"),
+            (builder, "slipway:stage/log@9.0.0"),
+            (builder, "slipway:stage/cluster@0.1.0"),
+            (builder, "wasi:sockets/tcp@0.2.6"),
+            (builder, "wasi:http/outgoing-handler@0.2.6"),
+            (builder, "wasi:io/error@0.3.0"),
+            (builder, "evil:corp/backdoor@1.0.0"),
+        ] {
+            let refused = shape_of(&wat(exports, &[import])).unwrap_err();
+            assert!(matches!(&refused, Unfit::Import { import: named, .. } if named == import), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_apart() {
+        assert_eq!(check_header(b"#!/bin/sh"), Err(Unfit::NotWasm));
+        assert_eq!(check_header(b""), Err(Unfit::NotWasm));
+        assert_eq!(check_header(b"\0asm\x01\0\0\0"), Err(Unfit::CoreModule));
+        assert_eq!(check_header(b"\0asm\x0d\0\x01\0"), Ok(()));
+    }
+}

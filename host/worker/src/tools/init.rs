@@ -1,0 +1,71 @@
+//! The first program inside a sandbox: it sets limits, starts the tool, waits for it and
+//! leaves behind what it took.
+
+use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use serde::{Deserialize, Serialize};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitCode};
+
+/// The command of the `slipway` program that runs [`main`].
+pub const COMMAND: &str = "sandbox-init";
+/// Where the program is seen inside.
+pub const PROGRAM: &str = "/run/slipway/init";
+/// The folder in which it leaves what the tool took.
+pub const USAGE_FOLDER: &str = "/run/slipway/usage";
+
+/// What a tool and all that it started took. Written inside the sandbox, so good for
+/// people to see, not for deciding anything.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// User and system time, in milliseconds.
+    pub cpu_ms: u64,
+    /// The largest process, in bytes.
+    pub memory_peak_bytes: u64,
+    /// The signal that ended the tool.
+    pub signal: Option<i32>,
+}
+
+/// Runs a tool: `args` are the most memory of a process in bytes, the program, and its
+/// arguments. Exits as the tool did, or with 128 and its signal as shells do.
+pub fn main(args: &[String]) -> ExitCode {
+    let [memory_bytes_max, program, args @ ..] = args else {
+        return complain("it takes a limit and a program");
+    };
+    let limits = setrlimit(Resource::RLIMIT_CORE, 0, 0).and_then(|()| match memory_bytes_max.parse() {
+        Ok(0) | Err(_) => Ok(()),
+        // Not the address space, of which compilers and runtimes reserve far more than they use.
+        Ok(bytes) => setrlimit(Resource::RLIMIT_DATA, bytes, bytes),
+    });
+    if let Err(error) = limits {
+        return complain(&format!("cannot set limits: {error}"));
+    }
+    let status = match Command::new(program).args(args).status() {
+        Ok(status) => status,
+        Err(error) => return complain(&format!("cannot start `{program}`: {error}")),
+    };
+    let usage = usage(status.signal());
+    if let Ok(text) = serde_json::to_string(&usage)
+        && let Err(error) = std::fs::write(format!("{USAGE_FOLDER}/usage.json"), text)
+    {
+        return complain(&format!("cannot tell what the tool took: {error}"));
+    }
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+fn usage(signal: Option<i32>) -> Usage {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return Usage { signal, ..Usage::default() } };
+    let ms = |time: nix::sys::time::TimeVal| time.tv_sec() * 1_000 + time.tv_usec() / 1_000;
+    Usage {
+        cpu_ms: u64::try_from(ms(usage.user_time()) + ms(usage.system_time())).unwrap_or(0),
+        // Linux gives kibibytes (getrusage(2)).
+        memory_peak_bytes: u64::try_from(usage.max_rss()).unwrap_or(0) << 10,
+        signal,
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "standard error is where the stage's log comes from")]
+fn complain(message: &str) -> ExitCode {
+    eprintln!("slipway {COMMAND}: {message}");
+    ExitCode::from(125)
+}

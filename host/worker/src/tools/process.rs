@@ -1,0 +1,187 @@
+//! A running tool: its output, line by line to the log and piece by piece to the guest,
+//! and its end.
+
+use super::init::Usage;
+use super::sandbox;
+use crate::log::Lines;
+use crate::runtime::wit::v0::slipway::stage::tools::Command;
+use crate::session::Session;
+use crate::workspace::remove_all;
+use slipway_protocol::call::ToolExit;
+use slipway_protocol::outcome::Failure;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+/// The most bytes of one output.
+const PIECE_BYTES: usize = 64 << 10;
+/// How many outputs wait for the guest before the tool has to.
+const PIECES: usize = 16;
+
+type Output = (&'static str, Vec<u8>);
+
+/// A tool that was started. Dropping it ends the tool and all that it started.
+pub struct ToolProcess {
+    output: mpsc::Receiver<Output>,
+    exit: watch::Receiver<Option<Result<ToolExit, Failure>>>,
+    kill: Arc<Notify>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl ToolProcess {
+    /// Waits for the next output; `None` once the tool has ended.
+    pub async fn next(&mut self) -> Option<Output> {
+        self.output.recv().await
+    }
+
+    /// Waits for the end, passing over output.
+    pub async fn wait(&mut self) -> Result<ToolExit, Failure> {
+        while self.output.recv().await.is_some() {}
+        match self.exit.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(exit)) => exit.clone(),
+            Ok(None) | Err(_) => Err(Failure::new("host", "the tool's end was not seen")),
+        }
+    }
+
+    /// Ends the tool.
+    pub fn kill(&self) {
+        self.kill.notify_one();
+    }
+}
+
+/// Starts the sandbox. `scratch` is removed with it.
+pub fn spawn(
+    session: Arc<Session>,
+    seq: u64,
+    mut program: tokio::process::Command,
+    scratch: PathBuf,
+    command: &Command,
+) -> Result<ToolProcess, Failure> {
+    program.stdin(if command.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
+    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = program.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::new(
+            "sandbox-unavailable",
+            "tools need bubblewrap on the worker, and `bwrap` is not installed: `apt-get install bubblewrap`",
+        ),
+        _ => Failure::new("host", format!("cannot start the sandbox: {error}")),
+    })?;
+    let (output_sender, output) = mpsc::channel(PIECES);
+    let (exit_sender, exit) = watch::channel(None);
+    let kill = Arc::new(Notify::new());
+    let running = Running { session, seq, scratch, source: format!("tool:{}", command.program), began: Instant::now() };
+    let stdin = command.stdin.clone();
+    let killed = Arc::clone(&kill);
+    let task = tokio::spawn(async move {
+        let exit = running.run(child, stdin, output_sender, &killed).await;
+        exit_sender.send_replace(Some(exit));
+    });
+    Ok(ToolProcess { output, exit, kill, _task: AbortOnDropHandle::new(task) })
+}
+
+struct Running {
+    session: Arc<Session>,
+    seq: u64,
+    scratch: PathBuf,
+    source: String,
+    began: Instant,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = remove_all(&self.scratch) {
+            tracing::debug!(folder = %self.scratch.display(), %error, "cannot remove a sandbox's folder");
+        }
+    }
+}
+
+impl Running {
+    async fn run(
+        &self,
+        mut child: Child,
+        stdin: Vec<u8>,
+        output: mpsc::Sender<Output>,
+        killed: &Notify,
+    ) -> Result<ToolExit, Failure> {
+        let (stdout, stderr, to) = (child.stdout.take(), child.stderr.take(), child.stdin.take());
+        let output_of_stderr = output.clone();
+        let write = async {
+            if let Some(mut to) = to {
+                // A tool that does not read to the end closes the pipe; that is its right.
+                let _closed = to.write_all(&stdin).await.is_err();
+            }
+        };
+        let read = async {
+            tokio::join!(
+                self.pump("stdout", "debug", stdout, output),
+                self.pump("stderr", "info", stderr, output_of_stderr),
+                write
+            );
+        };
+        let kill = async {
+            killed.notified().await;
+        };
+        let mut read = std::pin::pin!(read);
+        tokio::select! {
+            () = &mut read => {}
+            () = kill => {
+                if let Err(error) = child.start_kill() {
+                    tracing::debug!(%error, "cannot end a tool");
+                }
+                read.await;
+            }
+        }
+        let status = child.wait().await.map_err(|error| Failure::new("host", format!("the tool was lost: {error}")))?;
+        let exit = self.exit(status);
+        self.session.tool_exited(self.seq, exit).await;
+        Ok(exit)
+    }
+
+    /// Reads one stream to its end.
+    async fn pump(&self, name: &'static str, level: &str, stream: Option<impl AsyncRead + Unpin>, output: mpsc::Sender<Output>) {
+        let Some(mut stream) = stream else { return };
+        let mut lines = Lines::default();
+        let mut buffer = vec![0; PIECE_BYTES];
+        loop {
+            let read = match stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(read) => read,
+            };
+            let piece = buffer.get(..read).unwrap_or_default();
+            for line in lines.push(piece) {
+                self.session.log.write(&self.source, level, line, Vec::new());
+            }
+            // A guest that has let go of the process no longer reads.
+            if output.send((name, piece.to_vec())).await.is_err() {
+                break;
+            }
+        }
+        if let Some(line) = lines.finish() {
+            self.session.log.write(&self.source, level, line, Vec::new());
+        }
+    }
+
+    fn exit(&self, status: ExitStatus) -> ToolExit {
+        let usage = usage(&self.scratch);
+        let signal = status.signal().or(usage.signal);
+        ToolExit {
+            code: if signal.is_some() { None } else { status.code() },
+            signal,
+            cpu_ms: usage.cpu_ms,
+            memory_peak_bytes: usage.memory_peak_bytes,
+            wall_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn usage(scratch: &Path) -> Usage {
+    let text = std::fs::read_to_string(sandbox::usage_file(scratch)).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}

@@ -1,0 +1,183 @@
+//! The sandbox of a tool, as arguments for bubblewrap.
+//!
+//! bubblewrap was chosen over namespaces of our own and over a container runtime's
+//! library: it is small, in every distribution, attacked and mended for years under
+//! Flatpak, and takes a seccomp filter; what it does not do (resource limits, Landlock,
+//! the way to the network) fits into the program that it starts first, [`super::init`].
+//!
+//! What comes from a guest is data at the end of the arguments: it never becomes an option.
+
+use super::init;
+use crate::runtime::wit::v0::slipway::stage::tools::Command;
+use slipway_protocol::call::ToolPlan;
+use slipway_protocol::outcome::Failure;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+/// The program.
+const BUBBLEWRAP: &str = "bwrap";
+/// What of the machine every tool sees, read-only, where it exists.
+const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"];
+/// Size of `/tmp`, in bytes.
+const TMP_BYTES: u64 = 2 << 30;
+
+/// What a sandbox is laid out from.
+pub struct Layout<'a> {
+    /// The host's folder that is `/work`.
+    pub work: &'a Path,
+    /// The host's folder that is `/inputs`.
+    pub inputs: &'a Path,
+    /// A folder of the host's for this sandbox alone.
+    pub scratch: &'a Path,
+    /// The program that starts first.
+    pub init: &'a Path,
+    /// Host folders of caches, and where they are seen.
+    pub caches: &'a [(PathBuf, String)],
+    /// The operator's plan.
+    pub plan: &'a ToolPlan,
+    /// What the guest asks for.
+    pub command: &'a Command,
+}
+
+/// Whether tools can be sandboxed on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Availability {
+    /// They can.
+    Available,
+    /// They cannot.
+    Missing {
+        /// What is missing.
+        what: String,
+        /// How to mend it.
+        hint: String,
+    },
+}
+
+/// Tries an empty sandbox.
+pub fn probe() -> Availability {
+    let tried = std::process::Command::new(BUBBLEWRAP)
+        .args(["--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--", "/bin/true"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .output();
+    match tried {
+        Ok(output) if output.status.success() => Availability::Available,
+        Ok(output) => Availability::Missing {
+            what: format!("bubblewrap cannot make a sandbox: {}", String::from_utf8_lossy(&output.stderr).trim()),
+            hint: "allow unprivileged user namespaces: `sysctl kernel.unprivileged_userns_clone=1`, or see \
+                   `kernel.apparmor_restrict_unprivileged_userns`"
+                .into(),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Availability::Missing {
+            what: "`bwrap` is not installed".into(),
+            hint: "install bubblewrap: `apt-get install bubblewrap` or `dnf install bubblewrap`".into(),
+        },
+        Err(error) => Availability::Missing { what: format!("cannot start `bwrap`: {error}"), hint: String::new() },
+    }
+}
+
+/// The command that runs the tool.
+pub fn command(layout: &Layout<'_>) -> Result<tokio::process::Command, Failure> {
+    prepare(layout.scratch).map_err(|error| Failure::new("host", format!("cannot prepare the sandbox: {error}")))?;
+    let mut command = tokio::process::Command::new(BUBBLEWRAP);
+    command.args(arguments(layout)).env_clear().env("PATH", "/usr/bin:/bin").kill_on_drop(true);
+    Ok(command)
+}
+
+/// The file in which [`super::init`] leaves what the tool took.
+pub fn usage_file(scratch: &Path) -> PathBuf {
+    scratch.join("usage").join("usage.json")
+}
+
+/// Writes the few files of `/etc` that programs expect.
+fn prepare(scratch: &Path) -> io::Result<()> {
+    let etc = scratch.join("etc");
+    std::fs::create_dir_all(&etc)?;
+    std::fs::create_dir_all(scratch.join("usage"))?;
+    std::fs::write(etc.join("passwd"), "stage:x:1000:1000:stage:/home/stage:/bin/sh\n")?;
+    std::fs::write(etc.join("group"), "stage:x:1000:\n")?;
+    std::fs::write(etc.join("hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
+    std::fs::write(etc.join("nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n")?;
+    Ok(())
+}
+
+/// bubblewrap's arguments: the policy first, then the guest's command.
+fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    let mut add = |words: &[&dyn AsRef<std::ffi::OsStr>]| args.extend(words.iter().map(|word| word.as_ref().to_owned()));
+    add(&[&"--unshare-user", &"--unshare-pid", &"--unshare-ipc", &"--unshare-uts", &"--unshare-net", &"--unshare-cgroup-try"]);
+    add(&[&"--disable-userns", &"--die-with-parent", &"--new-session", &"--cap-drop", &"ALL"]);
+    add(&[&"--uid", &"1000", &"--gid", &"1000", &"--hostname", &"stage"]);
+    for path in SYSTEM {
+        match std::fs::read_link(path) {
+            Ok(target) => add(&[&"--symlink", &target, &path]),
+            Err(_) => add(&[&"--ro-bind-try", &path, &path]),
+        }
+    }
+    add(&[&"--proc", &"/proc", &"--dev", &"/dev", &"--size", &TMP_BYTES.to_string(), &"--tmpfs", &"/tmp"]);
+    for file in ["passwd", "group", "hosts", "nsswitch.conf"] {
+        add(&[&"--ro-bind", &layout.scratch.join("etc").join(file), &format!("/etc/{file}")]);
+    }
+    add(&[&"--dir", &"/home/stage"]);
+    for bind in &layout.plan.binds {
+        add(&[&"--ro-bind", &bind.from, &bind.to]);
+    }
+    add(&[&"--ro-bind", &layout.init, &init::PROGRAM]);
+    add(&[&"--bind", &layout.scratch.join("usage"), &init::USAGE_FOLDER]);
+    add(&[&"--bind", &layout.work, &"/work", &"--ro-bind", &layout.inputs, &"/inputs"]);
+    for (from, to) in layout.caches {
+        add(&[&"--bind", from, to]);
+    }
+    add(&[&"--remount-ro", &"/", &"--clearenv"]);
+    for (name, value) in &layout.plan.env {
+        add(&[&"--setenv", name, value]);
+    }
+    for (name, value) in &layout.command.env {
+        add(&[&"--setenv", name, value]);
+    }
+    add(&[&"--chdir", &Path::new("/work").join(&layout.command.directory)]);
+    add(&[&"--", &init::PROGRAM, &init::COMMAND, &layout.plan.memory_bytes_max.to_string(), &layout.plan.program]);
+    args.extend(layout.command.args.iter().map(OsString::from));
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Whatever a guest asks for, the policy is the same, and its words come last as they are.
+        #[test]
+        fn a_guest_never_changes_the_policy(
+            args in proptest::collection::vec(".{0,20}", 0..6),
+            values in proptest::collection::vec(".{0,20}", 0..4),
+        ) {
+            let plan = ToolPlan { program: "/tools/rust/bin/cargo".into(), ..ToolPlan::default() };
+            let with = |args: Vec<String>, env: Vec<(String, String)>| {
+                let command = Command {
+                    tool: "rust".into(), program: "cargo".into(), args, env,
+                    directory: String::new(), stdin: Vec::new(),
+                };
+                arguments(&Layout {
+                    work: Path::new("/w"), inputs: Path::new("/i"), scratch: Path::new("/s"),
+                    init: Path::new("/init"), caches: &[], plan: &plan, command: &command,
+                })
+            };
+            let plain = with(vec![], vec![]);
+            let env: Vec<(String, String)> = values.iter().map(|value| ("NAME".to_owned(), value.clone())).collect();
+            let asked = with(args.clone(), env.clone());
+            let end = plain.iter().position(|word| word == "--clearenv").unwrap() + 1;
+            prop_assert_eq!(&asked[..end], &plain[..end]);
+            for (index, (name, value)) in env.iter().enumerate() {
+                prop_assert_eq!(&asked[end + 3 * index..end + 3 * index + 3], &["--setenv".into(), OsString::from(name), value.into()]);
+            }
+            let tail: Vec<OsString> = args.iter().map(OsString::from).collect();
+            prop_assert_eq!(&asked[asked.len() - args.len()..], &tail[..]);
+            prop_assert_eq!(&asked[end + 3 * env.len()..asked.len() - args.len()], &plain[end..]);
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! Bulk data between worker and control: components, revisions and artifacts, by HTTP
+//! beside the connection, under the same token and lease.
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use reqwest::header::AUTHORIZATION;
+use reqwest::{Client, RequestBuilder, Response};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use slipway_domain::Digest;
+use slipway_protocol::EPOCH_HEADER;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tokio::io::AsyncWriteExt;
+
+/// How long one transfer may stand still.
+const IDLE: Duration = Duration::from_secs(30);
+/// How many files of a kind are kept for the next stage.
+const KEPT: usize = 64;
+
+/// Why data did not arrive.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Control cannot be reached or broke off.
+    #[error("the transfer of {what} broke off")]
+    Broken {
+        /// What.
+        what: String,
+        /// Why.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// Control said no.
+    #[error("control refused {what}: {status} {text}")]
+    Refused {
+        /// What.
+        what: String,
+        /// The HTTP status.
+        status: u16,
+        /// What it said.
+        text: String,
+    },
+    /// What arrived is not what was asked for.
+    #[error("{what} arrived with digest `{found}`")]
+    WrongDigest {
+        /// What.
+        what: String,
+        /// What arrived.
+        found: String,
+    },
+    /// The disk of the worker.
+    #[error("cannot store {what}")]
+    Disk {
+        /// What.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// What control answers to an upload.
+#[derive(Debug, Deserialize)]
+pub struct Uploaded {
+    /// The digest that control computed.
+    pub digest: String,
+    /// The size in bytes.
+    pub size: u64,
+}
+
+/// The way to control, and the folder for what came from it.
+#[derive(Debug, Clone)]
+pub struct Transfer {
+    client: Client,
+    control: String,
+    token: String,
+    folder: PathBuf,
+}
+
+impl Transfer {
+    /// A way to the control service at this URL.
+    pub fn new(control: &str, token: &str, folder: PathBuf) -> reqwest::Result<Self> {
+        let client = Client::builder().read_timeout(IDLE).tcp_nodelay(true).no_proxy().build()?;
+        Ok(Self { client, control: control.trim_end_matches('/').to_owned(), token: token.to_owned(), folder })
+    }
+
+    /// Fetches a component by digest.
+    pub async fn component(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+        let what = format!("component `{digest}`");
+        let path = self.folder.join("components").join(digest.hex());
+        if let Ok(bytes) = tokio::fs::read(&path).await
+            && digest_of(&bytes) == digest.as_str()
+        {
+            return Ok(bytes);
+        }
+        let request = self.client.get(format!("{}/worker/v1/components/{digest}", self.control));
+        let bytes = self.send(request, &what).await?.bytes().await.map_err(|source| broken(&what, source))?;
+        let found = digest_of(&bytes);
+        if found != digest.as_str() {
+            return Err(Error::WrongDigest { what, found });
+        }
+        self.keep(&path, &bytes).await.map_err(|source| Error::Disk { what, source })?;
+        Ok(bytes.into())
+    }
+
+    /// Fetches the lease's revision as a tar file.
+    pub async fn source(&self, epoch: u64, revision: &str) -> Result<PathBuf, Error> {
+        let what = format!("revision `{revision}`");
+        let path = self.folder.join("revisions").join(format!("{revision}.tar"));
+        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+            return Ok(path);
+        }
+        let request = self.client.get(format!("{}/worker/v1/leases/{epoch}/source", self.control));
+        let response = self.send(request.header(EPOCH_HEADER, epoch), &what).await?;
+        self.download(response, &path, &what, None).await?;
+        Ok(path)
+    }
+
+    /// Fetches an artifact that the lease may read.
+    pub async fn artifact(&self, epoch: u64, digest: &Digest) -> Result<PathBuf, Error> {
+        let what = format!("artifact `{digest}`");
+        let path = self.folder.join("artifacts").join(digest.hex());
+        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
+            return Ok(path);
+        }
+        let request = self.client.get(format!("{}/worker/v1/leases/{epoch}/blobs/{digest}", self.control));
+        let response = self.send(request.header(EPOCH_HEADER, epoch), &what).await?;
+        self.download(response, &path, &what, Some(digest)).await?;
+        Ok(path)
+    }
+
+    /// Sends the bytes of an artifact; control hashes and stores them.
+    pub async fn upload(&self, epoch: u64, body: reqwest::Body) -> Result<Uploaded, Error> {
+        let what = "an artifact";
+        let request = self.client.put(format!("{}/worker/v1/leases/{epoch}/blobs", self.control));
+        let response = self.send(request.header(EPOCH_HEADER, epoch).body(body), what).await?;
+        response.json().await.map_err(|source| broken(what, source))
+    }
+
+    async fn send(&self, request: RequestBuilder, what: &str) -> Result<Response, Error> {
+        let request = request.header(AUTHORIZATION, format!("Bearer {}", self.token));
+        let response = request.send().await.map_err(|source| broken(what, source))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap_or_default().chars().take(500).collect();
+        Err(Error::Refused { what: what.to_owned(), status, text })
+    }
+
+    /// Writes a body to a new file, and gives it its name once it is whole and right.
+    async fn download(&self, response: Response, path: &Path, what: &str, digest: Option<&Digest>) -> Result<(), Error> {
+        let disk = |source| Error::Disk { what: what.to_owned(), source };
+        let folder = path.parent().unwrap_or(&self.folder);
+        tokio::fs::create_dir_all(folder).await.map_err(disk)?;
+        let temporary = tempfile::NamedTempFile::new_in(folder).map_err(disk)?;
+        let mut file = tokio::fs::File::from_std(temporary.reopen().map_err(disk)?);
+        let mut hash = Sha256::new();
+        let mut body = response.bytes_stream();
+        while let Some(piece) = body.try_next().await.map_err(|source| broken(what, source))? {
+            hash.update(&piece);
+            file.write_all(&piece).await.map_err(disk)?;
+        }
+        file.flush().await.map_err(disk)?;
+        let found = format!("sha256:{}", hex::encode(hash.finalize()));
+        if digest.is_some_and(|wanted| wanted.as_str() != found) {
+            return Err(Error::WrongDigest { what: what.to_owned(), found });
+        }
+        temporary.persist(path).map_err(|error| disk(error.error))?;
+        tidy(folder);
+        Ok(())
+    }
+
+    async fn keep(&self, path: &Path, bytes: &Bytes) -> io::Result<()> {
+        let folder = path.parent().unwrap_or(&self.folder).to_owned();
+        let (path, bytes) = (path.to_owned(), bytes.clone());
+        let write = move || {
+            std::fs::create_dir_all(&folder)?;
+            let temporary = tempfile::NamedTempFile::new_in(&folder)?;
+            std::fs::write(temporary.path(), &bytes)?;
+            temporary.persist(path)?;
+            tidy(&folder);
+            Ok(())
+        };
+        tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
+    }
+}
+
+/// The digest of some bytes.
+pub fn digest_of(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+/// Removes the oldest files of a folder that holds more than [`KEPT`]. One that is still
+/// open stays readable for whoever has it open; one that is missed is fetched again.
+fn tidy(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let mut files: Vec<(SystemTime, PathBuf)> = entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            Some((entry.metadata().ok()?.modified().ok()?, entry.path()))
+        })
+        .collect();
+    files.sort();
+    for (_, path) in files.iter().take(files.len().saturating_sub(KEPT)) {
+        if let Err(error) = std::fs::remove_file(path) {
+            tracing::debug!(path = %path.display(), %error, "cannot remove an old file");
+        }
+    }
+}
+
+fn broken(what: &str, source: reqwest::Error) -> Error {
+    Error::Broken { what: what.to_owned(), source }
+}

@@ -1,0 +1,220 @@
+//! The worker: takes leases, runs them, says how they ended.
+
+use crate::link::{self, Duties, Identity, Leases, Link};
+use crate::log::Log;
+use crate::outbox::Outbox;
+use crate::runtime::component::{Components, Ready};
+use crate::runtime::execute::{Ending, describe, execute};
+use crate::session::Session;
+use crate::tools::Tools;
+use crate::transfer::Transfer;
+use crate::watchdog::Watchdog;
+use crate::workspace::{Workspace, remove_all};
+use slipway_domain::Digest;
+use slipway_domain::outcome::{Fault, Outcome, Unhappy};
+use slipway_domain::plugin::Kind;
+use slipway_protocol::lease::Component;
+use slipway_protocol::message::Description;
+use slipway_protocol::{FromWorker, Lease};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+/// How long a worker that is stopped in good order waits for what it runs.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// What a worker is started with.
+pub struct Options {
+    /// Control's URL.
+    pub control: String,
+    /// The token that control accepts.
+    pub token: String,
+    /// The name of this process, new at each start.
+    pub name: String,
+    /// How many leases it takes at once.
+    pub slots: u32,
+    /// The folder for workspaces, caches and compiled code.
+    pub folder: PathBuf,
+    /// The program that starts inside a tool's sandbox; see [`crate::tools::init`].
+    pub sandbox_init: PathBuf,
+}
+
+/// Why a worker stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The folder cannot be used.
+    #[error("cannot use the worker's folder `{}`", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The engine cannot be built.
+    #[error("cannot start the WebAssembly engine: {0}")]
+    Engine(String),
+    /// No thread or client could be made.
+    #[error("cannot start the worker")]
+    Start(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Control does not accept the worker.
+    #[error(transparent)]
+    Link(#[from] link::Error),
+}
+
+/// Runs a worker on this thread until `stop` is cancelled or control refuses it.
+pub fn run(options: Options, stop: &CancellationToken) -> Result<(), Error> {
+    let folder = |source| Error::Folder { folder: options.folder.clone(), source };
+    // What an earlier process left half-done is of no use to anybody.
+    for part in ["work", "sandboxes"] {
+        remove_all(&options.folder.join(part)).map_err(folder)?;
+    }
+    std::fs::create_dir_all(options.folder.join("code")).map_err(folder)?;
+    let components =
+        Components::new(Some(&options.folder.join("code"))).map_err(|error| Error::Engine(format!("{error:#}")))?;
+    let guests = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("guests")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Start(error.into()))?;
+    let transfer = Transfer::new(&options.control, &options.token, options.folder.join("received"))
+        .map_err(|error| Error::Start(error.into()))?;
+    let watchdog = Watchdog::start().map_err(|error| Error::Start(error.into()))?;
+    let worker = Worker(Arc::new(Inner {
+        components: Arc::new(components),
+        transfer,
+        tools: Tools::new(options.folder.clone(), options.sandbox_init),
+        work: options.folder.join("work"),
+        guests: guests.handle().clone(),
+        watchdog,
+    }));
+    let identity =
+        Identity { control: options.control, token: options.token, worker: options.name, slots: options.slots };
+    let leases = Arc::new(Leases::default());
+    let mut link = Link::new(identity, worker, Arc::clone(&leases));
+    let wire = link.wire();
+    let linking =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Error::Start(error.into()))?;
+    let result = linking.block_on(async {
+        let drained = async {
+            stop.cancelled().await;
+            // The receiver lives as long as the link.
+            let _closing = wire.send(FromWorker::Draining);
+            let until = tokio::time::Instant::now() + DRAIN;
+            while leases.count() > 0 && tokio::time::Instant::now() < until {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            error = link.run() => Err(Error::Link(error)),
+            () = drained => Ok(()),
+        }
+    });
+    guests.shutdown_background();
+    result
+}
+
+/// What leases need to be run.
+#[derive(Clone)]
+struct Worker(Arc<Inner>);
+
+struct Inner {
+    components: Arc<Components>,
+    transfer: Transfer,
+    tools: Tools,
+    work: PathBuf,
+    guests: Handle,
+    watchdog: Watchdog,
+}
+
+impl Duties for Worker {
+    fn run(&self, lease: Lease, outbox: Arc<Outbox>) {
+        let worker = self.clone();
+        self.0.guests.spawn(async move { worker.attempt(lease, outbox).await });
+    }
+
+    fn describe(&self, component: Component, answer: Box<dyn FnOnce(Result<Description, String>) + Send>) {
+        let worker = self.clone();
+        self.0.guests.spawn(async move { answer(worker.describe(&component).await) });
+    }
+}
+
+impl Worker {
+    /// Runs one attempt from its lease to its end.
+    async fn attempt(&self, lease: Lease, outbox: Arc<Outbox>) {
+        let inner = &self.0;
+        let log = Log::new(Arc::clone(&outbox), lease.limits.log_bytes, inner.guests.clone());
+        let workspace = Workspace::new(&inner.work, inner.transfer.clone(), &lease);
+        let component = lease.component.clone();
+        let limit = Duration::from_millis(lease.limits.wall_ms);
+        let Some(kind) = Kind::parse(&lease.kind) else {
+            let fault = Fault::Host { message: format!("control asks for a stage of kind `{}`", lease.kind) };
+            // A lost lease has nobody to tell.
+            let _fenced = outbox.end(Outcome::Unhappy(Unhappy::Errored(fault)).into(), Default::default());
+            return;
+        };
+        let (transfer, tools) = (inner.transfer.clone(), inner.tools.clone());
+        let session = Session::new(lease, kind, Arc::clone(&outbox), Arc::clone(&log), transfer, workspace, tools);
+        let ending = match self.ready(&component).await {
+            Ok(ready) => {
+                let _watch = inner.watchdog.watch(limit, &session);
+                execute(inner.components.engine(), &ready, &session).await
+            }
+            Err(fault) => Some(Ending {
+                outcome: Outcome::Unhappy(Unhappy::Errored(fault)),
+                time: Duration::ZERO,
+                memory_peak_bytes: 0,
+            }),
+        };
+        inner.tools.take_back(&session);
+        session.workspace.remove().await;
+        let Some(ending) = ending else { return };
+        log.finish();
+        let mut metering = session.metering();
+        metering.call_us = u64::try_from(ending.time.as_micros()).unwrap_or(u64::MAX);
+        metering.memory_peak_bytes = ending.memory_peak_bytes;
+        // A lost lease has nobody to tell.
+        let _fenced = outbox.end(ending.outcome.into(), metering);
+    }
+
+    /// The component, compiled and linked.
+    async fn ready(&self, component: &Component) -> Result<Arc<Ready>, Fault> {
+        let unusable = |reason: String| Fault::Plugin { plugin: component.name.clone(), reason };
+        let digest = Digest::new(component.digest.clone()).map_err(|error| unusable(error.to_string()))?;
+        if let Some(ready) = self.0.components.get(&digest) {
+            return Ok(ready);
+        }
+        let bytes = self.0.transfer.component(&digest).await.map_err(|error| Fault::Host { message: chain(&error) })?;
+        let components = Arc::clone(&self.0.components);
+        let compiled = tokio::task::spawn_blocking(move || components.compile(&digest, &bytes)).await;
+        match compiled {
+            Ok(Ok(ready)) => Ok(ready),
+            Ok(Err(unfit)) => Err(unusable(unfit.to_string())),
+            Err(error) => Err(Fault::Host { message: format!("compilation broke off: {error}") }),
+        }
+    }
+
+    async fn describe(&self, component: &Component) -> Result<Description, String> {
+        let digest = Digest::new(component.digest.clone()).map_err(|error| error.to_string())?;
+        let bytes = self.0.transfer.component(&digest).await.map_err(|error| chain(&error))?;
+        let components = Arc::clone(&self.0.components);
+        let runtime = self.0.guests.clone();
+        // Compilation takes long, so the whole of it goes where waiting is allowed.
+        let described = tokio::task::spawn_blocking(move || runtime.block_on(describe(&components, &bytes))).await;
+        described.unwrap_or_else(|error| Err(format!("it could not be looked at: {error}")))
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(&format!(": {next}"));
+        cause = next.source();
+    }
+    text
+}

@@ -1,0 +1,108 @@
+//! HTTP requests, to this machine only.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use ureq::Agent;
+use ureq::http::Request;
+
+/// Longer than the server holds a request back.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) body: String,
+}
+
+/// A client that keeps its connections.
+#[derive(Debug, Clone)]
+pub(super) struct Client(Agent);
+
+impl Client {
+    /// Makes a client.
+    pub(super) fn new() -> Self {
+        // A proxy that the environment names is for the world outside.
+        let config = Agent::config_builder().proxy(None).http_status_as_error(false).timeout_global(Some(LIMIT));
+        Self(config.build().new_agent())
+    }
+
+    /// Sends a request. Any status is an answer.
+    pub(super) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Result<Answer> {
+        let context = || format!("`{method} {url}` was not answered");
+        let mut request = Request::builder().method(method).uri(url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = match body {
+            Some(body) => self.0.run(request.body(body)?),
+            None => self.0.run(request.body(())?),
+        };
+        let mut answer = answer.with_context(context)?;
+        let body = answer.body_mut().read_to_string().with_context(context)?;
+        Ok(Answer { status: answer.status().as_u16(), body })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Answers each request on a connection of its own, and returns the address and what was asked.
+    pub(in super::super) fn serve(answers: Vec<&'static str>) -> (String, mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, asked) = mpsc::channel();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let (stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(stream);
+                let (mut request, mut length) = (String::new(), 0);
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    let lower = line.to_lowercase();
+                    if let Some(value) = lower.strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    request.push_str(&lower);
+                    if line.trim().is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                request.push_str(&String::from_utf8(body).unwrap());
+                sender.send(request).unwrap();
+                reader.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        (address, asked)
+    }
+
+    #[test]
+    fn the_host_is_the_one_that_is_told() {
+        let (address, asked) =
+            serve(vec!["HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno"]);
+        let answer = Client::new().send("GET", &format!("{address}/a?b=c"), &[("Host", "hello.localhost:1")], None);
+        assert_eq!(answer.unwrap(), Answer { status: 503, body: "no".into() });
+        let request = asked.recv().unwrap();
+        assert!(request.starts_with("get /a?b=c http/1.1\r\n"), "{request}");
+        assert_eq!(request.matches("host: ").count(), 1, "{request}");
+        assert!(request.contains("host: hello.localhost:1\r\n"), "{request}");
+    }
+
+    #[test]
+    fn a_server_that_is_gone_is_named() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let error = Client::new().send("GET", &address, &[], None).unwrap_err();
+        assert_eq!(error.to_string(), format!("`GET {address}` was not answered"));
+    }
+}

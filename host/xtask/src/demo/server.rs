@@ -1,0 +1,219 @@
+//! `slipway serve`, as a child that ends with the demo.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+use super::wire::Ready;
+use crate::env::Env;
+use crate::interrupt;
+use crate::ui::{Mark, Step};
+
+/// How long the server may take to be ready.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long it may take to end when it is asked to.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+const GLANCE: Duration = Duration::from_millis(20);
+
+/// How much of its log is shown when it ended by itself.
+const LAST_LINES: usize = 40;
+
+/// Where the server listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Addresses {
+    api: u16,
+    apps: u16,
+}
+
+impl Addresses {
+    /// On this port and the next one, or on free ones.
+    pub(super) fn new(port: Option<u16>) -> Self {
+        let api = port.unwrap_or(0);
+        Self { api, apps: port.map_or(0, |port| port.saturating_add(1)) }
+    }
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub(super) struct Server {
+    child: Child,
+    log: PathBuf,
+    /// What it said when it was ready.
+    pub(super) ready: Ready,
+}
+
+impl Server {
+    /// Starts a server with its data in `home` and waits until it is ready.
+    pub(super) fn start(
+        env: &Env,
+        program: &Path,
+        home: &Path,
+        toolchain: &Path,
+        addresses: Addresses,
+    ) -> Result<Self> {
+        let step = Step::new("start the server");
+        let log = home.join("server.log");
+        let mut command = env.command(program);
+        command
+            .args(["serve", "--json", "--listen", &format!("127.0.0.1:{}", addresses.api)])
+            .args(["--apps-listen", &format!("127.0.0.1:{}", addresses.apps), "--data"])
+            .arg(home.join("data"))
+            .env("SLIPWAY_RUST_TOOLCHAIN", toolchain)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log)?)
+            // Ctrl-C is for the demo, which then asks the server to end.
+            .process_group(0);
+        let mut child = command.spawn().with_context(|| format!("cannot start `{}`", program.display()))?;
+        let stdout = child.stdout.take().context("the server's output is piped")?;
+        let ready = Ready { api: String::new(), apps: String::new(), token_file: PathBuf::new() };
+        // From here on, leaving in any way ends the child.
+        let mut server = Self { child, log, ready };
+        server.ready = server.wait_until_ready(stdout)?;
+        step.end(Mark::Good, &server.ready.api);
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self, stdout: ChildStdout) -> Result<Ready> {
+        let (lines, started) = (lines(stdout), Instant::now());
+        while started.elapsed() < START_LIMIT {
+            match lines.recv_timeout(GLANCE) {
+                Ok(line) => match serde_json::from_str(&line) {
+                    Ok(ready) => return Ok(ready),
+                    Err(_) => continue,
+                },
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                // It closed its output, most likely because it ends.
+                Err(mpsc::RecvTimeoutError::Disconnected) => std::thread::sleep(GLANCE),
+            }
+            self.check()?;
+            interrupt::pause(Duration::ZERO)?;
+        }
+        bail!("the server was not ready within {} s\n{}", START_LIMIT.as_secs(), self.last_lines())
+    }
+
+    /// Fails if the server has ended by itself.
+    fn check(&mut self) -> Result<()> {
+        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        bail!("the server ended by itself with {status}\n{}", self.last_lines())
+    }
+
+    /// Waits for Ctrl-C, then ends the server.
+    pub(super) fn attend(mut self) -> Result<()> {
+        while !interrupt::asked() {
+            self.check()?;
+            std::thread::sleep(GLANCE);
+        }
+        self.end()
+    }
+
+    /// Ends the server.
+    pub(super) fn stop(mut self) -> Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if self.child.try_wait()?.is_some() {
+            return Ok(());
+        }
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).context("a process id is small")?);
+        kill(pid, Signal::SIGTERM).context("cannot ask the server to end")?;
+        let asked = Instant::now();
+        while asked.elapsed() < STOP_LIMIT {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(GLANCE);
+        }
+        // Its group has its id, and its own children are in it.
+        killpg(pid, Signal::SIGKILL).context("cannot end the server")?;
+        self.child.wait()?;
+        bail!("the server did not end within {} s of being asked to", STOP_LIMIT.as_secs())
+    }
+
+    /// The end of its log, for a message.
+    fn last_lines(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join("\n")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            crate::ui::progress(&format!("{error:#}"));
+        }
+    }
+}
+
+/// Reads lines on a thread of its own, to the end: nobody may find the pipe closed.
+fn lines(stdout: ChildStdout) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+            // Nobody listens any more once it is ready.
+            let _unheard = sender.send(line);
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn program(folder: &Path, script: &str) -> PathBuf {
+        let path = folder.join("slipway");
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn start(folder: &Path, script: &str) -> Result<Server> {
+        let env = Env::find().unwrap();
+        Server::start(&env, &program(folder, script), folder, Path::new("/toolchain"), Addresses::new(Some(7000)))
+    }
+
+    #[test]
+    fn a_server_is_told_where_to_listen_and_ends_when_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "echo \"$* $SLIPWAY_RUST_TOOLCHAIN\" > \"$8.arguments\"\n\
+             echo starting\n\
+             echo '{\"ready\":true,\"api\":\"http://127.0.0.1:7000\",\"apps\":\"x\",\"token_file\":\"/t\"}'\n\
+             trap 'exit 0' TERM\nwhile :; do sleep 0.05; done";
+        let server = start(folder.path(), script).unwrap();
+        assert_eq!(server.ready.api, "http://127.0.0.1:7000");
+        let told = std::fs::read_to_string(folder.path().join("data.arguments")).unwrap();
+        assert!(
+            told.starts_with("serve --json --listen 127.0.0.1:7000 --apps-listen 127.0.0.1:7001 --data /"),
+            "{told}"
+        );
+        assert!(told.ends_with("/data /toolchain\n"), "{told}");
+        server.stop().unwrap();
+    }
+
+    #[test]
+    fn a_server_that_does_not_start_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = start(folder.path(), "echo 'error: port 7000 is in use' >&2; exit 3").unwrap_err().to_string();
+        assert_eq!(message, "the server ended by itself with exit status: 3\nerror: port 7000 is in use");
+    }
+
+    #[test]
+    fn a_port_brings_its_neighbour() {
+        assert_eq!(Addresses::new(Some(7077)), Addresses { api: 7077, apps: 7078 });
+        assert_eq!(Addresses::new(None), Addresses { api: 0, apps: 0 });
+    }
+}
