@@ -3,19 +3,23 @@
 use crate::admin;
 use crate::front::Front;
 use crate::guest::Runtime;
-use crate::net::listen;
+use crate::net::listen::{self, Terms};
 use crate::options::{Bound, Options};
 use crate::registry::Registry;
 use hyper_util::service::TowerToHyperService;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-/// Connections that control may hold at once.
-const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// How long a user may take to send the head of a request, and to be silent between two.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// What control gets. It is not the one who hangs up: control's client keeps a silent
+/// connection for 90 s, and an order on one that is just being closed would fail.
+const ADMIN_TERMS: Terms = Terms { connections_max: 64, head_limit: Duration::from_secs(120) };
 
 /// Why the app host does not run.
 #[derive(Debug, thiserror::Error)]
@@ -75,10 +79,8 @@ pub async fn run(options: Options, ready: impl FnOnce(Bound), stop: Cancellation
 
     info!(listen = %bound.listen, admin = %bound.admin, "apps are served at `http://<app>.localhost:{}`", bound.listen.port());
     ready(bound);
-    tokio::join!(
-        listen::serve(users, front, options.limits.connections, stop.clone()),
-        listen::serve(control, admin, ADMIN_CONNECTIONS_MAX, stop),
-    );
+    let terms = Terms { connections_max: options.limits.connections, head_limit: HEAD_LIMIT };
+    tokio::join!(listen::serve(users, front, terms, stop.clone()), listen::serve(control, admin, ADMIN_TERMS, stop),);
     Ok(())
 }
 

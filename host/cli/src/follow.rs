@@ -101,7 +101,12 @@ fn print_entry(entry: &Value, show: Show, screen: Option<&Screen>) {
         "progress" => return,
         _ => "",
     };
-    let mut line = format!("{:>8} │ {mark}{}", text(entry, "stage"), output::plain(text(entry, "message")));
+    let mut message = text(entry, "message").lines();
+    let first = output::plain(message.next().unwrap_or_default());
+    let mut line = format!("{:>8} │ {mark}{first}", text(entry, "stage"));
+    for more in message {
+        line.push_str(&format!("\n{:>8} │ {}", "", output::plain(more)));
+    }
     for (name, value) in entry.get("fields").and_then(Value::as_object).into_iter().flatten() {
         if name != "step" && name != "name" {
             line.push_str(&format!(" {}={}", output::plain(name), output::plain(value.as_str().unwrap_or_default())));

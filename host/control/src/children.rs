@@ -69,12 +69,16 @@ pub struct Program {
     pub path: PathBuf,
     /// The folder for what children keep.
     pub folder: PathBuf,
+    /// What children log (`SLIPWAY_LOG`), when it is not what they do by themselves.
+    pub log: Option<String>,
 }
 
 /// Starts a child with its orders, and whatever it says on standard error on ours.
 async fn start<T: Serialize>(program: &Program, command: &str, orders: &T) -> std::io::Result<Started> {
+    let log = program.log.iter().map(|filter| ("SLIPWAY_LOG", filter));
     let mut child = Command::new(&program.path)
         .args([command, "--embedded"])
+        .envs(log)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         // Ctrl-C reaches a whole group; this process decides when its children end.

@@ -33,6 +33,8 @@ pub struct Options {
     pub program: PathBuf,
     /// The plugins that come with it: file name and bytes.
     pub plugins: Vec<(String, Bytes)>,
+    /// What the processes that it starts log, when it is not what they do by themselves.
+    pub children_log: Option<String>,
 }
 
 /// Why a server does not start.
@@ -113,7 +115,7 @@ pub struct Running {
 
 /// Runs a server until `stop`. `ready` is told once requests are served.
 pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: CancellationToken) -> Result<(), Error> {
-    let Options { config, data, program, plugins } = options;
+    let Options { config, data, program, plugins, children_log } = options;
     let config = Arc::new(config);
     let store = Store::open(&data).await?;
     let folder = |path: PathBuf| move |source| Error::Folder { path, source };
@@ -148,7 +150,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
             expiring.expire();
         }
     });
-    let program = Program { path: program, folder: data.clone() };
+    let program = Program { path: program, folder: data.clone(), log: children_log };
     let (bound, mut listens) = watch::channel(None);
     let kept_apps = children::keep_apps(
         program.clone(),

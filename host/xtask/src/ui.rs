@@ -108,6 +108,9 @@ impl Step {
     /// Says what the step does now.
     pub(crate) fn detail(&self, text: &str) {
         let text = text.trim();
+        if text.is_empty() {
+            return;
+        }
         match &self.bar {
             Some(bar) => bar.set_message(text.to_owned()),
             None if self.reminded.get().elapsed() >= REMINDER => {

@@ -21,6 +21,8 @@ use tracing::info;
 
 /// The longest version, in bytes.
 const VERSION_BYTES_MAX: usize = 256;
+/// The longest time of a health check.
+const WITHIN_MAX: Duration = Duration::from_secs(3_600);
 /// The longest path of a health check, in bytes.
 const PATH_BYTES_MAX: usize = 2 << 10;
 
@@ -39,7 +41,7 @@ pub(crate) struct About {
 pub(crate) struct Check {
     path: String,
     #[serde(default)]
-    within_ms: u32,
+    within_ms: u64,
 }
 
 /// Its answer.
@@ -103,7 +105,7 @@ pub(crate) async fn health(
     let (Path(id), Json(Check { path, within_ms })) = (id?, body?);
     let release = admin.registry.get(&ReleaseId::new(id)?)?;
     let path = parse_path(&path)?;
-    let health = health::check(&release, &path, Duration::from_millis(within_ms.into())).await;
+    let health = health::check(&release, &path, Duration::from_millis(within_ms).min(WITHIN_MAX)).await;
     let id = &release.identity().release;
     info!(app = %release.identity().app, release = %id, status = health.status, healthy = health.is_healthy(),
         "release `{id}` answered its health check with {}", health.status);

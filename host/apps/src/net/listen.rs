@@ -17,8 +17,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-/// How long a client may take to send the head of a request, and to be silent between two.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
 /// How long a client may take none of what is sent to it.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
 /// The largest head of a request, in bytes.
@@ -28,8 +26,17 @@ const GRACE: Duration = Duration::from_secs(10);
 /// How long is waited when connections cannot be accepted.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// What a listener grants its clients.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// How many connections are open at once.
+    pub(crate) connections_max: usize,
+    /// How long a client may take to send the head of a request, and to be silent between two.
+    pub(crate) head_limit: Duration,
+}
+
 /// Serves connections until `stop`, then lets the requests under way end.
-pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, connections_max: usize, stop: CancellationToken)
+pub(crate) async fn serve<S, B>(listener: TcpListener, service: S, terms: Terms, stop: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
@@ -38,7 +45,7 @@ where
     B::Data: Send,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let places = Arc::new(Semaphore::new(connections_max.clamp(1, Semaphore::MAX_PERMITS)));
+    let places = Arc::new(Semaphore::new(terms.connections_max.clamp(1, Semaphore::MAX_PERMITS)));
     let mut connections = JoinSet::new();
     loop {
         let (place, stream) = tokio::select! {
@@ -49,7 +56,7 @@ where
         };
         let (service, stop) = (service.clone(), stop.clone());
         connections.spawn(async move {
-            if let Err(error) = connection(stream, service, stop).await {
+            if let Err(error) = connection(stream, service, terms.head_limit, stop).await {
                 debug!(error = %error, "a connection broke off");
             }
             drop(place);
@@ -80,7 +87,12 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (tokio::sync
     }
 }
 
-async fn connection<S, B>(stream: TcpStream, service: S, stop: CancellationToken) -> hyper::Result<()>
+async fn connection<S, B>(
+    stream: TcpStream,
+    service: S,
+    head_limit: Duration,
+    stop: CancellationToken,
+) -> hyper::Result<()>
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
     S::Future: Send,
@@ -95,7 +107,7 @@ where
     let stream = TokioIo::new(Stalling::new(stream, STALL_LIMIT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(head_limit)
         .max_buf_size(HEAD_BYTES_MAX)
         .keep_alive(true)
         .half_close(false)

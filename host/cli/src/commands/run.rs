@@ -44,6 +44,8 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
         data,
         program: std::env::current_exe().context("cannot find this program's own file")?,
         plugins: plugins(args.plugins.as_deref())?,
+        // The run's own log is what is wanted here.
+        children_log: Some("error".into()),
     };
     let stop = stop_on_signal()?;
     let (tell, ready) = oneshot::channel();

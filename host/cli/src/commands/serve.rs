@@ -30,6 +30,7 @@ pub(super) async fn run(args: Serve, as_json: bool) -> anyhow::Result<()> {
         data: args.data.unwrap_or_else(default_data),
         program: std::env::current_exe().context("cannot find this program's own file")?,
         plugins: plugins(args.plugins.as_deref())?,
+        children_log: None,
     };
     let stop = stop_on_signal()?;
     let result = slipway_control::run(options, |running| announce(running, as_json), stop).await;

@@ -15,6 +15,7 @@ use api::Api;
 use app::App;
 use repository::Repository;
 use server::{Addresses, Server};
+use wire::Ready;
 
 mod api;
 mod app;
@@ -56,28 +57,31 @@ pub(crate) fn run(env: &Env, arguments: &Arguments) -> Result<ExitCode> {
 
     let repository = Repository::create(&env.root.join("tests").join("app"), &home.path().join("hello"))?;
     let addresses = Addresses::new(arguments.port);
-    let server = Server::start(env, &program, home.path(), &toolchain.root, addresses)?;
+    let mut server = Server::start(env, &program, home.path(), &toolchain.root, addresses)?;
     let api = Api::new(&server.ready)?;
     let app = App::new("hello", &server.ready)?;
-    story::tell(&api, &app, &repository)?;
+    story::tell(&api, &app, &repository).map_err(|error| server.explain(error))?;
 
     ui::line(&format!("\nAll of it took {}.", ui::seconds(started.elapsed())));
-    addresses_to_look_at(&server, &app);
+    let ready = server.ready.clone();
     if arguments.once {
         server.stop()?;
-        ui::line("The server is stopped; without `--once` it would go on.");
+        ui::line("The server is stopped. Without `--once` it goes on, and this is where to look:\n");
+        where_to_look(&ready, &app);
         return Ok(ExitCode::SUCCESS);
     }
+    ui::line("This is where to look:\n");
+    where_to_look(&ready, &app);
     ui::line("\nThe server runs until you press Ctrl-C.");
     server.attend()?;
     ui::line("\nStopped.");
     Ok(ExitCode::SUCCESS)
 }
 
-fn addresses_to_look_at(server: &Server, app: &App) {
+fn where_to_look(ready: &Ready, app: &App) {
     let bold = |text: &str| Colour::Bold.paint(text);
-    let (api, token) = (&server.ready.api, server.ready.token_file.display());
-    ui::line(&format!("\n{}  {}/items", bold("the app"), app.address));
+    let (api, token) = (&ready.api, ready.token_file.display());
+    ui::line(&format!("{}  {}/items", bold("the app"), app.address));
     ui::line(&format!("         curl -H 'Host: {}' {}/items", app.host, app.loopback()));
     ui::line(&format!("{}  {api}", bold("the API")));
     ui::line(&format!("         curl -H \"Authorization: Bearer $(cat '{token}')\" {api}/v1/apps/hello/releases"));

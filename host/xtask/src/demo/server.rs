@@ -108,6 +108,16 @@ impl Server {
         bail!("the server ended by itself with {status}\n{}", self.last_lines())
     }
 
+    /// Says more about a failure, if it is that the server has ended by itself.
+    pub(super) fn explain(&mut self, error: anyhow::Error) -> anyhow::Error {
+        // Its connections close a moment before it is gone.
+        std::thread::sleep(GLANCE);
+        match self.check() {
+            Ok(()) => error,
+            Err(ended) => error.context(ended.to_string()),
+        }
+    }
+
     /// Waits for Ctrl-C, then ends the server.
     pub(super) fn attend(mut self) -> Result<()> {
         while !interrupt::asked() {

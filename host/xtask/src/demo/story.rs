@@ -1,5 +1,7 @@
 //! What the demo shows: three tags, and what becomes of them.
 
+use std::time::Duration;
+
 use anyhow::{Result, bail};
 
 use super::api::Api;
@@ -8,12 +10,16 @@ use super::load::{Load, Tally};
 use super::repository::Repository;
 use super::watch;
 use super::wire::Run;
+use crate::interrupt;
 use crate::ui::{self, Colour};
 
 const PIPELINE: &str = "hello";
 
 /// How much of a log is shown when something went wrong.
 const LOG_LINES: usize = 60;
+
+/// How long requests go on after a release was rolled back.
+const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// Tells the story, and fails if it goes otherwise.
 pub(super) fn tell(api: &Api, app: &App, repository: &Repository) -> Result<()> {
@@ -63,11 +69,9 @@ impl Teller<'_> {
         self.repository.tag("v1.0.2", "Take other currencies")?;
         let load = Load::start(self.app, "1.0.0");
         let run = self.run("v1.0.2")?;
-        self.expect(&run, "failed", Some(("deploy", "unhealthy")))?;
-        self.live_is("1.0.0")?;
+        interrupt::pause(AFTERMATH)?;
         let tally = load.stop();
         ui::line(&format!("  {}", told(&tally)));
-        self.show("GET /version", &self.app.get("/version")?.body);
         if let Some(reason) = &tally.first_failure {
             bail!(
                 "{} of {} requests failed while a release was rolled back; the first one: {reason}",
@@ -75,6 +79,9 @@ impl Teller<'_> {
                 tally.requests
             );
         }
+        self.expect(&run, "failed", Some(("deploy", "unhealthy")))?;
+        self.live_is("1.0.0")?;
+        self.show("GET /version", &self.app.get("/version")?.body);
         Ok(())
     }
 
@@ -142,7 +149,6 @@ fn told(tally: &Tally) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_surprise_is_told_with_its_stage() {

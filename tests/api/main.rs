@@ -1,0 +1,93 @@
+//! The HTTP API: the document, the problems, the limits.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use serde_json::{Value, json};
+use support::{Repository, Server, root, slipway};
+
+#[test]
+fn the_committed_document_is_the_one_that_is_served() {
+    let output = slipway().arg("openapi").output().unwrap();
+    let now: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let committed = std::fs::read_to_string(root().join("docs/openapi.json")).unwrap_or_default();
+    let committed: Value = serde_json::from_str(&committed).unwrap_or_default();
+    assert!(now == committed, "the API has changed: write it down with `slipway openapi > docs/openapi.json`, and look at the difference");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_route_of_the_document_takes_a_token() {
+    let server = Server::start();
+    let document = reqwest::get(format!("{}/openapi.json", server.api)).await.unwrap().json::<Value>().await.unwrap();
+    let mut routes = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let path = path.replace('{', "").replace('}', "");
+            let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+            for token in [None, Some("slw_wrong"), Some("")] {
+                let mut request = reqwest::Client::new().request(method.clone(), format!("{}{path}", server.api));
+                if let Some(token) = token {
+                    request = request.bearer_auth(token);
+                }
+                let response = request.send().await.unwrap();
+                assert_eq!(response.status().as_u16(), 401, "{method} {path}");
+                assert_eq!(response.headers()["content-type"], "application/problem+json");
+            }
+            routes += 1;
+        }
+    }
+    assert!(routes >= 15, "{routes}");
+    // The token of the API is not one of a worker.
+    let request = reqwest::Client::new().get(format!("{}/worker/v1/components/sha256:0", server.api));
+    assert_eq!(request.bearer_auth(&server.token).send().await.unwrap().status().as_u16(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
+    let server = Server::start();
+    let repository = Repository::new();
+    repository.commit("empty", None);
+    server.add("empty", repository.path()).await;
+    let long = "x".repeat(2 << 20);
+    for (method, path, body, status, code) in [
+        ("GET", "/v1/nothing", None, 404, "not-found"),
+        ("DELETE", "/v1/runs", None, 405, "method-not-allowed"),
+        ("GET", "/v1/runs/not-an-id", None, 400, "invalid-id"),
+        ("GET", "/v1/runs/00000000000000000000000000", None, 404, "not-found"),
+        ("GET", "/v1/runs?limit=many", None, 400, "invalid-query"),
+        ("POST", "/v1/runs/00000000000000000000000000/cancel", None, 404, "not-found"),
+        ("GET", "/v1/pipelines/Not%20a%20name", None, 400, "invalid-name"),
+        ("GET", "/v1/pipelines/nobody", None, 404, "not-found"),
+        ("PUT", "/v1/pipelines/x", Some(json!({ "repository": "ext::sh -c id" })), 400, "invalid-repository"),
+        ("PUT", "/v1/pipelines/x", Some(json!({ "repository": "/nowhere" })), 422, "not-a-repository"),
+        ("PUT", "/v1/pipelines/x", Some(json!({ "repository": "/a", "extra": 1 })), 400, "invalid-body"),
+        ("PUT", "/v1/pipelines/x", Some(json!({ "repository": long })), 413, "body-too-large"),
+        ("POST", "/v1/pipelines/nobody/runs", Some(json!({ "reference": "main" })), 404, "not-found"),
+        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "main" })), 422, "no-definition"),
+        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "v9.9.9" })), 422, "unknown-reference"),
+        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "--upload-pack=x" })), 400, "invalid-reference"),
+        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "main", "tier": "protected" })), 400, "invalid-body"),
+        ("GET", "/v1/apps/nothing/releases", None, 404, "not-found"),
+        ("POST", "/v1/apps/nothing/rollback", None, 404, "not-found"),
+    ] {
+        let (found, problem) = server.request(method, path, body).await;
+        assert_eq!((found, problem["code"].as_str()), (status, Some(code)), "{method} {path}: {problem}");
+        assert_eq!(problem["status"], status, "{problem}");
+        assert!(!problem["detail"].as_str().unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_server_is_closed_to_others() {
+    let server = Server::start();
+    assert!(server.api.starts_with("http://127.0.0.1:"));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(server.data().join("token")).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let response = reqwest::Client::new().get(format!("{}/healthz", server.api)).header("origin", "http://evil.example").send().await.unwrap();
+    assert!(response.headers().get("access-control-allow-origin").is_none());
+    let database = std::fs::read(server.data().join("slipway.db")).unwrap();
+    let wal = std::fs::read(server.data().join("slipway.db-wal")).unwrap_or_default();
+    for bytes in [database, wal] {
+        assert!(!bytes.windows(server.token.len()).any(|window| window == server.token.as_bytes()), "the token is stored");
+    }
+}

@@ -1,0 +1,95 @@
+//! The command line as people use it.
+
+use crate::support::{Repository, Server, guest, root, slipway};
+
+fn output(command: &mut std::process::Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn run_needs_no_server() {
+    let cache = tempfile::tempdir().unwrap();
+    let repository = Repository::new();
+    repository.write("slipway.toml", b"name = \"local\"\n[stages.only]\nuses = \"./plugins/says_hello.wasm\"\n");
+    repository.write("plugins/says_hello.wasm", &guest("says_hello"));
+    let run = |folder: &std::path::Path| {
+        output(slipway().arg("run").arg(folder).env("XDG_CACHE_HOME", cache.path()))
+    };
+    let (code, out, err) = run(repository.path());
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("✓ only  passed"), "{out}");
+    repository.write("slipway.toml", b"name = \"local\"\n[stages.only]\nuses = \"./plugins/nothing.wasm\"\n");
+    let (code, _, err) = run(repository.path());
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("slipway.toml:3:8") && err.contains("nothing was run"), "{err}");
+}
+
+#[test]
+fn check_shows_the_line_and_the_way_out() {
+    let cache = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("slipway.toml");
+    let check = || output(slipway().arg("check").arg(folder.path()).env("XDG_CACHE_HOME", cache.path()));
+    std::fs::write(&file, "name = \"a\"\n[stages.build]\nuses = \"crago@1\"\n").unwrap();
+    let (code, _, err) = check();
+    assert_eq!(code, 1);
+    assert!(err.contains("did you mean `cargo@1`?") && err.contains(":3:8"), "{err}");
+    std::fs::copy(root().join("tests/app/slipway.toml"), &file).unwrap();
+    let (code, out, err) = check();
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("tool `rust`"), "{out}");
+}
+
+#[test]
+fn inspect_tells_what_a_plugin_can_touch() {
+    let cache = tempfile::tempdir().unwrap();
+    let (code, out, _) = output(slipway().args(["plugin", "inspect", "cargo"]).env("XDG_CACHE_HOME", cache.path()));
+    assert_eq!(code, 0);
+    assert!(out.contains("a build stage (world `builder`)") && out.contains("run the native tools"), "{out}");
+    let core = cache.path().join("core.wasm");
+    std::fs::write(&core, b"\0asm\x01\0\0\0").unwrap();
+    let (code, _, err) = output(slipway().args(["plugin", "inspect"]).arg(&core).env("XDG_CACHE_HOME", cache.path()));
+    assert_eq!(code, 1);
+    assert!(err.contains("core WebAssembly module"), "{err}");
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why() {
+    let server = Server::start();
+    let listen = server.api.trim_start_matches("http://").to_owned();
+    let (code, _, err) = output(slipway().args(["serve", "--data"]).arg(server.data()));
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("is used by another Slipway") && err.contains("hint:"), "{err}");
+    let other = tempfile::tempdir().unwrap();
+    let (code, _, err) = output(slipway().args(["serve", "--listen", &listen, "--data"]).arg(other.path()));
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains(&format!("cannot listen on `{listen}`")) && err.contains("--listen"), "{err}");
+    let foreign = tempfile::tempdir().unwrap();
+    std::fs::write(foreign.path().join("slipway.db"), "this is no database, but somebody's notes").unwrap();
+    let (code, _, err) = output(slipway().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(foreign.path()));
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("is not a Slipway database"), "{err}");
+}
+
+#[test]
+fn a_server_that_cannot_be_reached_is_told_with_the_way_out() {
+    let (code, _, err) =
+        output(slipway().args(["runs", "--server", "http://127.0.0.1:1"]).env("SLIPWAY_TOKEN", "x"));
+    assert_eq!(code, 3);
+    assert!(err.contains("cannot reach the server") && err.contains("slipway serve"), "{err}");
+}
+
+#[test]
+fn help_and_completions_are_there() {
+    let (code, out, _) = output(slipway().arg("--help"));
+    assert_eq!(code, 0);
+    for command in ["run", "check", "serve", "trigger", "logs", "rollback", "doctor"] {
+        assert!(out.contains(&format!("  {command} ")), "{command}: {out}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, out, _) = output(slipway().args(["completions", shell]));
+        assert!(code == 0 && out.contains("slipway"), "{shell}");
+    }
+}

@@ -1,0 +1,296 @@
+//! A server of the real binary, repositories of real git, and a client.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long a run may take in a test.
+pub const RUN: Duration = Duration::from_secs(180);
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The bytes of a test guest.
+pub fn guest(name: &str) -> Vec<u8> {
+    let path = root().join("target/guests").join(format!("{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}: run `cargo xtask guests` first", path.display()))
+}
+
+/// The binary.
+pub fn slipway() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_slipway"))
+}
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    folder: tempfile::TempDir,
+    args: Vec<String>,
+    pub api: String,
+    pub apps_port: u16,
+    pub token: String,
+    client: reqwest::Client,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts a server on a folder of its own, with more arguments.
+    pub fn start_with(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let (child, ready) = spawn(folder.path(), &args, "127.0.0.1:0");
+        let token = std::fs::read_to_string(ready["token_file"].as_str().unwrap()).unwrap().trim().to_owned();
+        let apps_port = port(ready["apps"].as_str().unwrap());
+        let api = ready["api"].as_str().unwrap().to_owned();
+        Self { child, folder, args, api, apps_port, token, client: reqwest::Client::new() }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the process at once, as a crash would.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again on the same folder and address.
+    pub fn restart(&mut self) {
+        let listen = self.api.trim_start_matches("http://").to_owned();
+        let (child, ready) = spawn(self.folder.path(), &self.args, &listen);
+        self.child = child;
+        self.apps_port = port(ready["apps"].as_str().unwrap());
+    }
+
+    /// The processes that the server has started, by the word of their command.
+    pub fn children(&self, word: &str) -> Vec<i32> {
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let parent = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)?.parse::<u32>().ok());
+            let command = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let command = String::from_utf8_lossy(&command).replace('\0', " ");
+            if parent == Some(self.pid()) && command.contains(&format!(" {word} --embedded")) {
+                found.push(pid);
+            }
+        }
+        found
+    }
+
+    pub async fn request(&self, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+        self.request_with(method, path, body, &[]).await
+    }
+
+    pub async fn request_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> (u16, Value) {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let mut request = self.client.request(method, format!("{}{path}", self.api)).bearer_auth(&self.token);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.json().await.unwrap_or_default())
+    }
+
+    pub async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.request("GET", path, None).await;
+        assert_eq!(status, 200, "GET {path}: {body}");
+        body
+    }
+
+    pub async fn add(&self, name: &str, repository: &Path) {
+        let body = json!({ "repository": repository });
+        let (status, body) = self.request("PUT", &format!("/v1/pipelines/{name}"), Some(body)).await;
+        assert_eq!(status, 200, "{body}");
+    }
+
+    /// Triggers a run and returns its id.
+    pub async fn trigger(&self, name: &str, reference: &str) -> String {
+        let body = json!({ "reference": reference });
+        let (status, body) = self.request("POST", &format!("/v1/pipelines/{name}/runs"), Some(body)).await;
+        assert_eq!(status, 202, "{body}");
+        body["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for a run's end.
+    pub async fn end(&self, run: &str) -> Value {
+        let until = std::time::Instant::now() + RUN;
+        loop {
+            let view = self.get(&format!("/v1/runs/{run}?wait_seconds=20")).await;
+            if !view["ended_at"].is_null() {
+                return view;
+            }
+            assert!(std::time::Instant::now() < until, "run {run} did not end: {view}");
+        }
+    }
+
+    /// Triggers a run and waits for its end.
+    pub async fn run(&self, name: &str, reference: &str) -> Value {
+        let id = self.trigger(name, reference).await;
+        self.end(&id).await
+    }
+
+    /// The messages of a run's log.
+    pub async fn log(&self, run: &str) -> Vec<Value> {
+        let mut entries = Vec::new();
+        let mut after = 0;
+        loop {
+            let page = self.get(&format!("/v1/runs/{run}/logs?after={after}")).await;
+            entries.extend(page["entries"].as_array().unwrap().iter().cloned());
+            match page["next"].as_u64() {
+                Some(next) => after = next,
+                None => return entries,
+            }
+        }
+    }
+
+    /// Asks an app.
+    pub async fn ask_app(&self, app: &str, path: &str) -> (u16, String) {
+        let request = self.client.get(format!("http://127.0.0.1:{}{path}", self.apps_port));
+        let response = request.header("host", format!("{app}.localhost")).send().await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already; then there is nothing to end.
+        let _gone = self.child.kill().is_err();
+        let _reaped = self.child.wait().is_err();
+    }
+}
+
+fn port(address: &str) -> u16 {
+    address.rsplit(':').next().unwrap().parse().unwrap()
+}
+
+fn spawn(folder: &Path, args: &[String], listen: &str) -> (Child, Value) {
+    let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
+    let mut child = slipway()
+        .args(["serve", "--json", "--listen", listen, "--apps-listen", "127.0.0.1:0", "--data"])
+        .arg(folder.join("data"))
+        .args(args)
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready = serde_json::from_str(&line).unwrap_or_else(|_| {
+        panic!("the server did not start: {}", std::fs::read_to_string(folder.join("log")).unwrap_or_default())
+    });
+    (child, ready)
+}
+
+/// A repository made for a test.
+pub struct Repository {
+    folder: tempfile::TempDir,
+}
+
+impl Repository {
+    pub fn new() -> Self {
+        let repository = Self { folder: tempfile::tempdir().unwrap() };
+        repository.git(&["init", "--quiet", "-b", "main"]);
+        repository
+    }
+
+    /// A repository with a pipeline file and guests as plugins in `plugins/`.
+    pub fn with(pipeline: &str, guests: &[&str]) -> Self {
+        let repository = Self::new();
+        repository.write("slipway.toml", pipeline.as_bytes());
+        for name in guests {
+            repository.write(&format!("plugins/{name}.wasm"), &guest(name));
+        }
+        repository.commit("one", Some("v1.0.0"));
+        repository
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// Copies a folder into the repository, over what is there.
+    pub fn copy(&self, from: &Path) {
+        copy(from, self.path());
+    }
+
+    pub fn commit(&self, message: &str, tag: Option<&str>) {
+        self.git(&["add", "--all"]);
+        self.git(&["commit", "--quiet", "--allow-empty", "-m", message]);
+        if let Some(tag) = tag {
+            self.git(&["tag", tag]);
+        }
+    }
+
+    pub fn git(&self, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(self.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .args(["-c", "user.name=Ann", "-c", "user.email=ann@shop.example"])
+            .args(args)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            if entry.file_name() == "target" || entry.file_name() == "variants" {
+                continue;
+            }
+            std::fs::create_dir_all(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// The stage of a run by name.
+pub fn stage<'a>(run: &'a Value, name: &str) -> &'a Value {
+    run["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|stage| stage["name"] == name)
+        .unwrap_or_else(|| panic!("no stage `{name}` in {run}"))
+}
