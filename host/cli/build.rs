@@ -9,11 +9,14 @@ fn main() {
     let folder = std::env::var_os("SLIPWAY_BUILTIN_PLUGINS").map(PathBuf::from);
     let mut files: Vec<PathBuf> = folder.as_deref().map(wasm_files).unwrap_or_default();
     files.sort();
-    let mut code = String::from("/// File name and bytes of each built-in plugin.\npub(crate) const BUILT_IN: &[(&str, &[u8])] = &[\n");
+    let mut code = String::from(
+        "/// File name and bytes of each built-in plugin.\npub(crate) const BUILT_IN: &[(&str, &[u8])] = &[\n",
+    );
     for file in &files {
         println!("cargo::rerun-if-changed={}", file.display());
         let name = file.file_stem().and_then(|name| name.to_str()).expect("plugins have plain names");
-        writeln!(code, "    ({name:?}, include_bytes!({:?})),", file.display().to_string()).expect("a string takes text");
+        writeln!(code, "    ({name:?}, include_bytes!({:?})),", file.display().to_string())
+            .expect("a string takes text");
     }
     code.push_str("];\n");
     if let Some(folder) = &folder {

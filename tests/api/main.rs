@@ -1,5 +1,13 @@
 //! The HTTP API: the document, the problems, the limits.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that meets what it does not expect has failed"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -12,7 +20,10 @@ fn the_committed_document_is_the_one_that_is_served() {
     let now: Value = serde_json::from_slice(&output.stdout).unwrap();
     let committed = std::fs::read_to_string(root().join("docs/openapi.json")).unwrap_or_default();
     let committed: Value = serde_json::from_str(&committed).unwrap_or_default();
-    assert!(now == committed, "the API has changed: write it down with `slipway openapi > docs/openapi.json`, and look at the difference");
+    assert!(
+        now == committed,
+        "the API has changed: write it down with `slipway openapi > docs/openapi.json`, and look at the difference"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -22,7 +33,7 @@ async fn every_route_of_the_document_takes_a_token() {
     let mut routes = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
         for method in methods.as_object().unwrap().keys() {
-            let path = path.replace('{', "").replace('}', "");
+            let path = path.replace(['{', '}'], "");
             let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             for token in [None, Some("slw_wrong"), Some("")] {
                 let mut request = reqwest::Client::new().request(method.clone(), format!("{}{path}", server.api));
@@ -66,7 +77,13 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "main" })), 422, "no-definition"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "v9.9.9" })), 422, "unknown-reference"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "--upload-pack=x" })), 400, "invalid-reference"),
-        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "main", "tier": "protected" })), 400, "invalid-body"),
+        (
+            "POST",
+            "/v1/pipelines/empty/runs",
+            Some(json!({ "reference": "main", "tier": "protected" })),
+            400,
+            "invalid-body",
+        ),
         ("GET", "/v1/apps/nothing/releases", None, 404, "not-found"),
         ("POST", "/v1/apps/nothing/rollback", None, 404, "not-found"),
     ] {
@@ -81,13 +98,22 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
 async fn a_fresh_server_is_closed_to_others() {
     let server = Server::start();
     assert!(server.api.starts_with("http://127.0.0.1:"));
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(server.data().join("token")).unwrap().permissions());
+    let mode =
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(server.data().join("token")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
-    let response = reqwest::Client::new().get(format!("{}/healthz", server.api)).header("origin", "http://evil.example").send().await.unwrap();
+    let response = reqwest::Client::new()
+        .get(format!("{}/healthz", server.api))
+        .header("origin", "http://evil.example")
+        .send()
+        .await
+        .unwrap();
     assert!(response.headers().get("access-control-allow-origin").is_none());
     let database = std::fs::read(server.data().join("slipway.db")).unwrap();
     let wal = std::fs::read(server.data().join("slipway.db-wal")).unwrap_or_default();
     for bytes in [database, wal] {
-        assert!(!bytes.windows(server.token.len()).any(|window| window == server.token.as_bytes()), "the token is stored");
+        assert!(
+            !bytes.windows(server.token.len()).any(|window| window == server.token.as_bytes()),
+            "the token is stored"
+        );
     }
 }

@@ -45,9 +45,11 @@ async fn a_tag_becomes_a_live_app_and_a_bad_one_never_gets_a_request() {
 
     // A light load while the unhealthy version is tried and taken back.
     let server = Arc::new(server);
-    let (stop, asked, failed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (stop, asked, failed) =
+        (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let load = tokio::spawn({
-        let (server, stop, asked, failed) = (Arc::clone(&server), Arc::clone(&stop), Arc::clone(&asked), Arc::clone(&failed));
+        let (server, stop, asked, failed) =
+            (Arc::clone(&server), Arc::clone(&stop), Arc::clone(&asked), Arc::clone(&failed));
         async move {
             while !stop.load(Ordering::Relaxed) {
                 let answer = server.ask_app("hello", "/version").await;

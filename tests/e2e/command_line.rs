@@ -14,9 +14,7 @@ fn run_needs_no_server() {
     let repository = Repository::new();
     repository.write("slipway.toml", b"name = \"local\"\n[stages.only]\nuses = \"./plugins/says_hello.wasm\"\n");
     repository.write("plugins/says_hello.wasm", &guest("says_hello"));
-    let run = |folder: &std::path::Path| {
-        output(slipway().arg("run").arg(folder).env("XDG_CACHE_HOME", cache.path()))
-    };
+    let run = |folder: &std::path::Path| output(slipway().arg("run").arg(folder).env("XDG_CACHE_HOME", cache.path()));
     let (code, out, err) = run(repository.path());
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("✓ only  passed"), "{out}");
@@ -75,8 +73,7 @@ fn a_server_that_cannot_start_says_why() {
 
 #[test]
 fn a_server_that_cannot_be_reached_is_told_with_the_way_out() {
-    let (code, _, err) =
-        output(slipway().args(["runs", "--server", "http://127.0.0.1:1"]).env("SLIPWAY_TOKEN", "x"));
+    let (code, _, err) = output(slipway().args(["runs", "--server", "http://127.0.0.1:1"]).env("SLIPWAY_TOKEN", "x"));
     assert_eq!(code, 3);
     assert!(err.contains("cannot reach the server") && err.contains("slipway serve"), "{err}");
 }

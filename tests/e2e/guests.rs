@@ -62,7 +62,9 @@ async fn panics() {
     let run = only(&server, "panics", "").await;
     assert_eq!(fault(&run).0, "trap", "{run:#}");
     let log = server.log(run["id"].as_str().unwrap()).await;
-    assert!(log.iter().any(|entry| entry["source"] == "stderr" && entry["message"].as_str().unwrap().contains("panicked")));
+    assert!(
+        log.iter().any(|entry| entry["source"] == "stderr" && entry["message"].as_str().unwrap().contains("panicked"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,7 +108,9 @@ async fn reads_ungranted_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deploys_in_plan() {
     let server = Server::start();
-    let run = only(&server, "deploys_in_plan", "with = { app = \"shop\", digest = \"sha256:0\" }\ngrant.apps = [\"shop\"]").await;
+    let run =
+        only(&server, "deploys_in_plan", "with = { app = \"shop\", digest = \"sha256:0\" }\ngrant.apps = [\"shop\"]")
+            .await;
     assert_eq!(stage(&run, "only")["failure"]["code"], "not-in-this-phase", "{run:#}");
 }
 
@@ -132,7 +136,9 @@ async fn what_a_stage_leaves_reaches_the_one_that_needs_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_tool() {
     let server = Server::start();
-    let tool = |args: &str| format!("with = {{ tool = \"rust\", program = \"cargo\", args = [{args}] }}\ngrant.tools = [\"rust\"]");
+    let tool = |args: &str| {
+        format!("with = {{ tool = \"rust\", program = \"cargo\", args = [{args}] }}\ngrant.tools = [\"rust\"]")
+    };
     let run = only(&server, "runs_tool", &tool("\"--version\"")).await;
     assert_eq!(run["state"], "passed", "{run:#}");
     let stdout = stage(&run, "only")["outputs"]["stdout"].as_str().unwrap().to_owned();

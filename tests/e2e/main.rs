@@ -1,5 +1,13 @@
 //! The whole product on real parts: the binary, git, cargo in its sandbox, components.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that meets what it does not expect has failed"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -39,10 +39,16 @@ async fn a_condition_decides_what_runs() {
     let repository = noops();
     server.add("noop", repository.path()).await;
     let tagged = server.run("noop", "v1.0.0").await;
-    assert_eq!((tagged["state"].as_str(), stage(&tagged, "deploy")["state"].as_str()), (Some("passed"), Some("passed")));
+    assert_eq!(
+        (tagged["state"].as_str(), stage(&tagged, "deploy")["state"].as_str()),
+        (Some("passed"), Some("passed"))
+    );
     assert_eq!(tagged["version"], "1.0.0");
     let branch = server.run("noop", "main").await;
-    assert_eq!((branch["state"].as_str(), stage(&branch, "deploy")["state"].as_str()), (Some("passed"), Some("skipped")));
+    assert_eq!(
+        (branch["state"].as_str(), stage(&branch, "deploy")["state"].as_str()),
+        (Some("passed"), Some("skipped"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,13 @@
 //! Crashes: whatever is killed whenever, every accepted run ends, and none twice.
 
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that meets what it does not expect has failed"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -18,10 +26,8 @@ const PIPELINE: &str = "name = \"work\"
     [stages.deploy]\nneeds = [\"test\"]\nuses = \"./plugins/noop_deploy.wasm\"";
 
 fn end(pid: i32) {
-    let killed = rustix::process::kill_process(
-        rustix::process::Pid::from_raw(pid).unwrap(),
-        rustix::process::Signal::KILL,
-    );
+    let killed =
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), rustix::process::Signal::KILL);
     // It may have ended meanwhile.
     let _gone = killed.is_err();
 }
@@ -134,7 +140,12 @@ async fn kill_9_at_random_points_loses_and_doubles_nothing() {
         "{kills} kills ({killed:?}): {} runs accepted, {in_doubt} answers lost; ended {ended:?}, {retried} with a stage taken up again",
         accepted.len()
     );
-    assert!(all.len() <= accepted.len() + in_doubt + 1, "a run that nobody asked for: {} of {}", all.len(), accepted.len());
+    assert!(
+        all.len() <= accepted.len() + in_doubt + 1,
+        "a run that nobody asked for: {} of {}",
+        all.len(),
+        accepted.len()
+    );
     assert_eq!(ended.get("failed"), None, "a crash is nobody's failure");
     assert!(accepted.len() * 100 >= kills * 2 * 60, "too few triggers were accepted to say anything");
 }

@@ -10,7 +10,9 @@ use std::path::PathBuf;
 /// no server. `slipway serve` is the service for a team; the other commands speak to it.
 #[derive(Debug, Parser)]
 #[command(name = "slipway", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 passed or done, 1 failed or mistakes found, 2 wrong usage,\n3 errored (the platform could not do its part), 4 cancelled.")]
+#[command(
+    after_help = "Exit codes: 0 passed or done, 1 failed or mistakes found, 2 wrong usage,\n3 errored (the platform could not do its part), 4 cancelled."
+)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -81,7 +83,7 @@ pub(crate) struct Server {
     #[arg(long, env = "SLIPWAY_SERVER", default_value = "http://127.0.0.1:7077")]
     pub(crate) server: String,
 
-    /// The file with the token. Without it: $SLIPWAY_TOKEN, then `token` in the default data folder.
+    /// The file with the token. Without it: `$SLIPWAY_TOKEN`, then `token` in the default data folder.
     #[arg(long, env = "SLIPWAY_TOKEN_FILE")]
     pub(crate) token_file: Option<PathBuf>,
 }
@@ -126,7 +128,7 @@ pub(crate) struct Check {
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Serve {
-    /// The folder of all that is kept. Without it: $XDG_DATA_HOME/slipway.
+    /// The folder of all that is kept. Without it: `$XDG_DATA_HOME/slipway`.
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
 

@@ -11,7 +11,8 @@ pub(crate) fn plugins(folder: Option<&Path>) -> anyhow::Result<Vec<(String, Byte
     let mut plugins: Vec<(String, Bytes)> =
         BUILT_IN.iter().map(|(name, bytes)| ((*name).to_owned(), Bytes::from_static(bytes))).collect();
     if let Some(folder) = folder {
-        let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read the plugins in `{}`", folder.display()))?;
+        let entries =
+            std::fs::read_dir(folder).with_context(|| format!("cannot read the plugins in `{}`", folder.display()))?;
         for entry in entries {
             let path = entry?.path();
             if path.extension().is_none_or(|extension| extension != "wasm") {

@@ -28,7 +28,8 @@ impl Mistake {
     pub(crate) fn from_json(value: &Value) -> Self {
         let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or(0);
         let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let end = |index: usize| usize::try_from(number(value.get("span").and_then(|span| span.get(index)))).unwrap_or(0);
+        let end =
+            |index: usize| usize::try_from(number(value.get("span").and_then(|span| span.get(index)))).unwrap_or(0);
         Self {
             code: text("code"),
             message: text("message"),

@@ -31,9 +31,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 pub(crate) async fn follow(api: &Api, run: &str, show: Show) -> anyhow::Result<Value> {
     let screen = Screen::new(show);
     let events = watch(api, run, &screen);
-    let logs = async {
-        if show.logs { print_log(api, run, None, true, show, Some(&screen)).await } else { Ok(()) }
-    };
+    let logs = async { if show.logs { print_log(api, run, None, true, show, Some(&screen)).await } else { Ok(()) } };
     let (events, logs) = tokio::join!(events, logs);
     let run = events?;
     logs?;

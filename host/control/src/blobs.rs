@@ -128,12 +128,18 @@ impl Blobs {
     }
 
     /// The bytes of a blob, as a stream, and their number; `None` when there is no such blob.
-    pub async fn get(&self, digest: &Digest) -> Result<Option<(u64, impl Stream<Item = io::Result<Bytes>> + use<>)>, Error> {
+    pub async fn get(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<(u64, impl Stream<Item = io::Result<Bytes>> + use<>)>, Error> {
         self.get_named(location(digest).as_ref()).await
     }
 
     /// The bytes of a named blob, as [`Self::get`].
-    pub async fn get_named(&self, name: &str) -> Result<Option<(u64, impl Stream<Item = io::Result<Bytes>> + use<>)>, Error> {
+    pub async fn get_named(
+        &self,
+        name: &str,
+    ) -> Result<Option<(u64, impl Stream<Item = io::Result<Bytes>> + use<>)>, Error> {
         match self.store.get(&Path::from(name)).await {
             Ok(found) => Ok(Some((found.meta.size, found.into_stream().map(|piece| piece.map_err(io::Error::other))))),
             Err(object_store::Error::NotFound { .. }) => Ok(None),

@@ -81,8 +81,7 @@ pub enum Error {
 impl Config {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let config: Self = toml::from_str(&text)
             .map_err(|error| Error::Parse { path: path.to_owned(), message: error.to_string() })?;
         config.check()?;
@@ -109,7 +108,9 @@ impl Config {
                 if path.starts_with('/') || path.split('/').any(|part| part == "..") {
                     wrong.push(format!("  tools.{name}.programs.{program} = {path:?}: give a path below `root`"));
                 } else if !tool.root.join(path).is_file() {
-                    wrong.push(format!("  tools.{name}.programs.{program} = {path:?}: there is no such file below `root`"));
+                    wrong.push(format!(
+                        "  tools.{name}.programs.{program} = {path:?}: there is no such file below `root`"
+                    ));
                 }
             }
             for path in &tool.read {
@@ -120,7 +121,9 @@ impl Config {
             for cache in &tool.caches {
                 let plain = !cache.is_empty() && cache.split('/').all(|part| part != ".." && part != ".");
                 if !plain || (cache.starts_with('/') && !cache.starts_with("/cache/")) {
-                    wrong.push(format!("  tools.{name}.caches: {cache:?} is neither below `/cache/` nor relative to `/work`"));
+                    wrong.push(format!(
+                        "  tools.{name}.caches: {cache:?} is neither below `/cache/` nor relative to `/work`"
+                    ));
                 }
             }
         }
@@ -155,8 +158,11 @@ fn find_rust() -> Option<Tool> {
     programs.contains_key("cargo").then(|| Tool {
         root,
         programs,
-        env: [("CARGO_HOME".to_owned(), "/cache/cargo".to_owned()), ("CARGO_TERM_COLOR".to_owned(), "never".to_owned())]
-            .into(),
+        env: [
+            ("CARGO_HOME".to_owned(), "/cache/cargo".to_owned()),
+            ("CARGO_TERM_COLOR".to_owned(), "never".to_owned()),
+        ]
+        .into(),
         read: Vec::new(),
         caches: vec!["/cache/cargo".into(), "target".into()],
         memory_mib_max: 0,

@@ -120,9 +120,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     let store = Store::open(&data).await?;
     let folder = |path: PathBuf| move |source| Error::Folder { path, source };
     let blobs = Blobs::local(&data.join("blobs")).map_err(folder(data.join("blobs")))?;
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|source| Error::Listen { address: config.listen, source })?;
+    let listener =
+        TcpListener::bind(config.listen).await.map_err(|source| Error::Listen { address: config.listen, source })?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
 
     let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &plugins).await?;
@@ -152,15 +151,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     });
     let program = Program { path: program, folder: data.clone(), log: children_log };
     let (bound, mut listens) = watch::channel(None);
-    let kept_apps = children::keep_apps(
-        program.clone(),
-        config.apps_listen,
-        secret(),
-        host,
-        apps.clone(),
-        bound,
-        stop.clone(),
-    );
+    let kept_apps =
+        children::keep_apps(program.clone(), config.apps_listen, secret(), host, apps.clone(), bound, stop.clone());
     let kept_apps = tokio::spawn(kept_apps);
     let control = format!("http://{}", reachable(address));
     let kept_worker = (config.worker_slots > 0).then(|| {

@@ -73,8 +73,10 @@ fn only(stages: Vec<StageDefinition>) -> Problem {
 #[test]
 fn a_sound_pipeline_gets_its_grants() {
     let app = Capability::App(AppName::new("shop").unwrap());
-    let stages =
-        vec![stage("build", "cargo@1", &[], &[tool("rust")]), stage("deploy", "app@1", &["build"], &[app.clone()])];
+    let stages = vec![
+        stage("build", "cargo@1", &[], &[tool("rust")]),
+        stage("deploy", "app@1", &["build"], std::slice::from_ref(&app)),
+    ];
     let checked = check(&pipeline(stages), &plugins(), &operator(), Tier::Protected).unwrap();
     assert!(checked.grants[&name("build")].permits(&tool("rust")));
     assert!(checked.grants[&name("deploy")].permits(&app));

@@ -273,9 +273,10 @@ proptest! {
             let Some(stage) = run.stages().iter().find(|stage| !stage.state.has_ended() && stage.state != StageState::Waiting) else { break };
             let stage = stage.clone();
             epoch += 1;
-            let event = match stage.state {
-                StageState::Running { epoch, .. } => Event::Ended { stage: stage.name, epoch, outcome: Outcome::Passed },
-                _ => Event::Leased { stage: stage.name, epoch: Epoch(epoch) },
+            let event = if let StageState::Running { epoch, .. } = stage.state {
+                Event::Ended { stage: stage.name, epoch, outcome: Outcome::Passed }
+            } else {
+                Event::Leased { stage: stage.name, epoch: Epoch(epoch) }
             };
             run.apply(&event).unwrap();
         }

@@ -6,9 +6,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use slipway_protocol::lease::Component;
 use slipway_protocol::message::{Description, decode, encode};
-use slipway_protocol::{
-    FromControl, FromWorker, Lease, MESSAGE_BYTES_MAX, RENEW_SECONDS, SELF_FENCE_SECONDS, VERSION,
-};
+use slipway_protocol::{FromControl, FromWorker, Lease, MESSAGE_BYTES_MAX, RENEW_SECONDS, SELF_FENCE_SECONDS, VERSION};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -153,6 +151,7 @@ impl<D: Duties> Link<D> {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the library has many errors, and one matters here")]
     async fn connect(&self) -> Result<Socket, Error> {
         let url = format!("{}/worker/v1/connect", self.identity.control.replacen("http", "ws", 1));
         let failed = |source: tungstenite::Error| match source {
@@ -216,11 +215,7 @@ impl<D: Duties> Link<D> {
     }
 
     /// Sends a message and those that wait behind it, then flushes once.
-    async fn say(
-        &mut self,
-        to: &mut SplitSink<Socket, Message>,
-        first: FromWorker,
-    ) -> Result<(), tungstenite::Error> {
+    async fn say(&mut self, to: &mut SplitSink<Socket, Message>, first: FromWorker) -> Result<(), tungstenite::Error> {
         to.feed(Message::Binary(encode(&first).into())).await?;
         while let Ok(message) = self.outgoing.try_recv() {
             to.feed(Message::Binary(encode(&message).into())).await?;

@@ -203,6 +203,7 @@ mod tests {
     use slipway_protocol::message::Body;
     use tokio::sync::mpsc;
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "anything else fails the test")]
     fn entries(said: &mut mpsc::UnboundedReceiver<FromWorker>) -> Vec<LogEntry> {
         std::iter::from_fn(|| said.try_recv().ok())
             .flat_map(|message| match message {

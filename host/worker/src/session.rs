@@ -106,7 +106,12 @@ impl Session {
     }
 
     /// Starts a tool by the operator's plan. `seq` is the number of the call that asked.
-    pub async fn start_tool(self: &Arc<Self>, seq: u64, plan: ToolPlan, command: Command) -> Result<ToolProcess, Failure> {
+    pub async fn start_tool(
+        self: &Arc<Self>,
+        seq: u64,
+        plan: ToolPlan,
+        command: Command,
+    ) -> Result<ToolProcess, Failure> {
         if let Err(error) = self.workspace.root().await {
             return Err(Failure::new("host", format!("{:#}", wasmtime::Error::new(error))));
         }

@@ -150,7 +150,13 @@ impl Transfer {
     }
 
     /// Writes a body to a new file, and gives it its name once it is whole and right.
-    async fn download(&self, response: Response, path: &Path, what: &str, digest: Option<&Digest>) -> Result<(), Error> {
+    async fn download(
+        &self,
+        response: Response,
+        path: &Path,
+        what: &str,
+        digest: Option<&Digest>,
+    ) -> Result<(), Error> {
         let disk = |source| Error::Disk { what: what.to_owned(), source };
         let folder = path.parent().unwrap_or(&self.folder);
         tokio::fs::create_dir_all(folder).await.map_err(disk)?;

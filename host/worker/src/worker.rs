@@ -96,8 +96,10 @@ pub fn run(options: Options, stop: &CancellationToken) -> Result<(), Error> {
     let leases = Arc::new(Leases::default());
     let mut link = Link::new(identity, worker, Arc::clone(&leases));
     let wire = link.wire();
-    let linking =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| Error::Start(error.into()))?;
+    let linking = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Start(error.into()))?;
     let result = linking.block_on(async {
         let drained = async {
             stop.cancelled().await;

@@ -44,7 +44,11 @@ pub(super) async fn run(args: &Check, as_json: bool) -> anyhow::Result<ExitCode>
                     let grants: Vec<String> = facts.grants.iter().map(ToString::to_string).collect();
                     let grants = if grants.is_empty() { "no grants".to_owned() } else { grants.join(", ") };
                     let plugin = format!("{}@{}", facts.plugin.name, facts.plugin.version);
-                    output::line(format!("{:<16} {:<7} {plugin:<20} {grants}", stage.name.as_str(), facts.plugin.kind.as_str()));
+                    output::line(format!(
+                        "{:<16} {:<7} {plugin:<20} {grants}",
+                        stage.name.as_str(),
+                        facts.plugin.kind.as_str()
+                    ));
                 }
                 output::line(format!("nothing is wrong with `{shown}`"));
             }

@@ -11,7 +11,10 @@ use std::process::ExitCode;
 enum Finding {
     Good(String),
     /// Something does not work without it.
-    Bad { what: String, hint: String },
+    Bad {
+        what: String,
+        hint: String,
+    },
 }
 
 pub(super) async fn run(as_json: bool) -> anyhow::Result<ExitCode> {
@@ -41,7 +44,9 @@ pub(super) async fn run(as_json: bool) -> anyhow::Result<ExitCode> {
 
 fn git() -> Finding {
     match std::process::Command::new("git").arg("--version").output() {
-        Ok(output) if output.status.success() => Finding::Good(String::from_utf8_lossy(&output.stdout).trim().to_owned()),
+        Ok(output) if output.status.success() => {
+            Finding::Good(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
         Ok(_) | Err(_) => Finding::Bad {
             what: "`git` is not there".into(),
             hint: "install it: revisions come from git repositories".into(),
@@ -61,7 +66,8 @@ fn rust() -> Finding {
     let Some(tool) = tool else {
         return Finding::Bad {
             what: "no Rust toolchain was found for tool `rust`".into(),
-            hint: "install one with rustup, or configure `[tools.rust]`; pipelines in other languages do not need it".into(),
+            hint: "install one with rustup, or configure `[tools.rust]`; pipelines in other languages do not need it"
+                .into(),
         };
     };
     if tool.root.join("lib/rustlib/wasm32-wasip2").is_dir() {

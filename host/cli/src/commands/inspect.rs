@@ -85,7 +85,13 @@ fn show(description: &Description, facts: &PluginFacts, size: usize, as_json: bo
             })).collect::<Vec<Value>>(),
         }));
     }
-    output::line(format!("{}@{}, a {} stage (world `{}`)", plugin.name, plugin.version, plugin.kind, plugin.kind.world()));
+    output::line(format!(
+        "{}@{}, a {} stage (world `{}`)",
+        plugin.name,
+        plugin.version,
+        plugin.kind,
+        plugin.kind.world()
+    ));
     output::line(format!("  {}  {size} bytes", facts.digest));
     output::line("what it can do, by its imports:");
     for interface in &plugin.imports {
@@ -104,7 +110,8 @@ fn show(description: &Description, facts: &PluginFacts, size: usize, as_json: bo
         output::line("  nothing");
     }
     for request in &plugin.requests {
-        let names = if request.names.is_empty() { "named by the pipeline".to_owned() } else { request.names.join(", ") };
+        let names =
+            if request.names.is_empty() { "named by the pipeline".to_owned() } else { request.names.join(", ") };
         output::line(format!("  {}: {names}  ({})", request.interface, output::plain(&request.why)));
     }
     output::line("its `with`:");
@@ -126,7 +133,9 @@ pub(super) async fn list(as_json: bool) -> anyhow::Result<()> {
             Ok(facts) if as_json => plugins.push(json!({
                 "name": facts.plugin.name, "version": facts.plugin.version, "kind": facts.plugin.kind.as_str(),
             })),
-            Ok(facts) => output::line(format!("{:<16} {:<8} {}", facts.plugin.name, facts.plugin.version, facts.plugin.kind)),
+            Ok(facts) => {
+                output::line(format!("{:<16} {:<8} {}", facts.plugin.name, facts.plugin.version, facts.plugin.kind))
+            }
             Err(reason) => output::note(format!("warning: built-in plugin `{name}` cannot be used: {reason}")),
         }
     }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 /// Runs a command.
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other command runs in the runtime")]
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let json = args.json;
     let done = |()| ExitCode::from(exit::OK);
@@ -48,7 +49,9 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Serve(args) => serve::run(args, json).await.map(done),
         Command::Apps { .. } => worker::apps().await.map(done),
         Command::Pipeline(args) => match args.command {
-            PipelineAction::Add { name, repository, server } => remote::add(&server, &name, &repository, json).await.map(done),
+            PipelineAction::Add { name, repository, server } => {
+                remote::add(&server, &name, &repository, json).await.map(done)
+            }
             PipelineAction::List { server } => remote::pipelines(&server, json).await.map(done),
             PipelineAction::Check { name, reference, server } => remote::check(&server, &name, &reference, json).await,
         },
@@ -87,7 +90,9 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
 fn plugins(folder: Option<&std::path::Path>) -> anyhow::Result<Vec<(String, bytes::Bytes)>> {
     let plugins = built_in::plugins(folder)?;
     if plugins.is_empty() {
-        output::note("warning: this build has no built-in plugins (`cargo xtask guests` builds them); add some with `--plugins`");
+        output::note(
+            "warning: this build has no built-in plugins (`cargo xtask guests` builds them); add some with `--plugins`",
+        );
     }
     Ok(plugins)
 }

@@ -131,7 +131,8 @@ pub(super) async fn runs(args: Runs, as_json: bool) -> anyhow::Result<()> {
     }
     for run in list(&found, "runs") {
         let reference = text(run, "reference");
-        let reference = reference.strip_prefix("refs/tags/").or(reference.strip_prefix("refs/heads/")).unwrap_or(short(reference));
+        let reference =
+            reference.strip_prefix("refs/tags/").or(reference.strip_prefix("refs/heads/")).unwrap_or(short(reference));
         output::line(format!(
             "{} {}  {:<20} {:<16} {}  {:<10} {}",
             glyph(text(run, "state")),

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 use tokio::sync::oneshot;
 
 pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
-    let folder = args.folder.canonicalize().with_context(|| format!("there is no folder `{}`", args.folder.display()))?;
+    let folder =
+        args.folder.canonicalize().with_context(|| format!("there is no folder `{}`", args.folder.display()))?;
     let file = folder.join(FILE);
     let definition = std::fs::read_to_string(&file)
         .with_context(|| format!("cannot read `{}`: a pipeline is a file of that name", file.display()))?;

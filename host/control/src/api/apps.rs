@@ -98,7 +98,10 @@ pub(super) async fn list_apps(State(api): State<Api>) -> Result<Json<AppList>, P
 /// Lists the releases of an app.
 #[utoipa::path(get, path = "/v1/apps/{app}/releases", tag = "apps", params(("app" = String, Path)),
     responses((status = 200, body = ReleaseList), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
-pub(super) async fn list_releases(State(api): State<Api>, Path(app): Path<String>) -> Result<Json<ReleaseList>, Problem> {
+pub(super) async fn list_releases(
+    State(api): State<Api>,
+    Path(app): Path<String>,
+) -> Result<Json<ReleaseList>, Problem> {
     let name = name(app)?;
     let releases: Vec<ReleaseView> =
         api.store.releases(name.as_str()).await?.into_iter().rev().map(Into::into).collect();

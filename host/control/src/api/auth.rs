@@ -84,8 +84,9 @@ impl Tokens {
         let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = header.and_then(|text| text.strip_prefix("Bearer ")).map(str::trim);
         let Some(token) = token.filter(|token| token.len() <= 200) else {
-            return Err(Problem::unauthorized("this takes a token")
-                .hint("send `Authorization: Bearer <token>`; the first token is in the file `token` of the data folder"));
+            return Err(Problem::unauthorized("this takes a token").hint(
+                "send `Authorization: Bearer <token>`; the first token is in the file `token` of the data folder",
+            ));
         };
         match self.find(token).await.map_err(Problem::from)? {
             Some((name, role)) if role == wanted => {

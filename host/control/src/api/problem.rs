@@ -137,10 +137,12 @@ impl From<sqlx::Error> for Problem {
 impl From<CommitError> for Problem {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::DiskFull => {
-                Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "the server's disk is full: nothing was stored")
-                    .hint("make room on the disk of the data folder, then send it again")
-            }
+            CommitError::DiskFull => Self::new(
+                StatusCode::INSUFFICIENT_STORAGE,
+                "disk-full",
+                "the server's disk is full: nothing was stored",
+            )
+            .hint("make room on the disk of the data folder, then send it again"),
             CommitError::Refused(_) | CommitError::Closed => Self::internal(&error),
         }
     }
@@ -164,9 +166,11 @@ impl From<git::Error> for Problem {
                 Some("was it pushed? `git ls-remote` shows what the repository has"),
             ),
             Error::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable-revision", None),
-            Error::Timeout { .. } => {
-                (StatusCode::GATEWAY_TIMEOUT, "repository-slow", Some("the repository did not answer in time: try again"))
-            }
+            Error::Timeout { .. } => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "repository-slow",
+                Some("the repository did not answer in time: try again"),
+            ),
             Error::NoGit | Error::Git { .. } | Error::Io { .. } => return Self::internal(&error),
         };
         let problem = Self::new(status, code, error.to_string());
@@ -194,8 +198,9 @@ impl From<Refused> for Problem {
                 problem.file = Some(file);
                 problem
             }
-            Refused::KeyUsed => Self::new(StatusCode::CONFLICT, "idempotency-key-used", text)
-                .hint("use a new key for a new request"),
+            Refused::KeyUsed => {
+                Self::new(StatusCode::CONFLICT, "idempotency-key-used", text).hint("use a new key for a new request")
+            }
             Refused::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-runs", text),
             Refused::Store(error) => error.into(),
             Refused::Read(error) => error.into(),

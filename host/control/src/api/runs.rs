@@ -8,8 +8,8 @@ use super::problem::Problem;
 use super::views::RunView;
 use crate::scheduler::RunRequest;
 use crate::store::RunFilter;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use slipway_domain::RunId;
@@ -116,7 +116,10 @@ pub(super) struct RunList {
 /// Lists the runs of all pipelines.
 #[utoipa::path(get, path = "/v1/runs", tag = "runs", params(ListQuery),
     responses((status = 200, body = RunList), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
-pub(super) async fn list_runs(State(api): State<Api>, Query(query): Query<ListQuery>) -> Result<Json<RunList>, Problem> {
+pub(super) async fn list_runs(
+    State(api): State<Api>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<RunList>, Problem> {
     list(&api, None, query).await
 }
 
@@ -195,10 +198,9 @@ pub(super) async fn cancel_run(
     if api.store.run(id.as_str()).await?.is_none() {
         return Err(Problem::missing("run", id.as_str()));
     }
-    let news = api.scheduler.changes().listen(id.as_str());
+    let mut news = api.scheduler.changes().listen(id.as_str());
     api.scheduler.cancel(&id, &caller.0)?;
     // The answer shows the run as cancelled, so it waits until that is durable.
-    let mut news = news;
     let _timeout = tokio::time::timeout(Duration::from_secs(5), news.changed()).await.is_err();
     Ok((StatusCode::ACCEPTED, Json(show(&api, &id).await?)))
 }

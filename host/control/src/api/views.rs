@@ -206,9 +206,7 @@ fn stage_view(
 ) -> StageView {
     let name = StageName::new(row.name.clone()).ok();
     let facts = name.as_ref().and_then(|name| checked?.stages.get(name));
-    let definition = name
-        .as_ref()
-        .and_then(|name| checked?.definition.stages.iter().find(|stage| stage.name == *name));
+    let definition = name.as_ref().and_then(|name| checked?.definition.stages.iter().find(|stage| stage.name == *name));
     let (failure, fault) = match row.detail.unhappy {
         Some(Unhappy::Failed(failure)) => (
             Some(FailureView {

@@ -25,11 +25,12 @@ pub(super) async fn act(broker: &Broker, context: &CallContext, call: &Call) -> 
 async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<Reply, Failure> {
     let apps = &broker.apps;
     match call {
-        Call::CurrentRelease { app } => Ok(maybe(apps.live(&name(app)?).await.map_err(failure)?)),
+        Call::CurrentRelease { app } => Ok(maybe(apps.live(&name(app)?).await.map_err(failure)?.as_ref())),
         Call::Address { app } => Ok(Reply::Address { url: apps.address(&name(app)?) }),
         Call::Release { app, digest } => {
             let app = name(app)?;
-            let known = context.inputs.iter().flat_map(|input| &input.artifacts).any(|artifact| artifact.digest == *digest);
+            let known =
+                context.inputs.iter().flat_map(|input| &input.artifacts).any(|artifact| artifact.digest == *digest);
             let digest = Digest::new(digest.clone()).ok().filter(|_| known).ok_or_else(|| {
                 let message = format!("`{}` is not an artifact of a stage that this one needs", digest.escape_debug());
                 Failure::new("unknown-artifact", message)
@@ -47,7 +48,10 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
         Call::Health { release, path, within_ms } => {
             let release = own(broker, context, release).await?;
             if !path.starts_with('/') || path.len() > 2_000 || path.chars().any(|c| c.is_control() || c == ' ') {
-                return Err(Failure::new("invalid-path", format!("`{}` is no path: it begins with `/`", path.escape_debug())));
+                return Err(Failure::new(
+                    "invalid-path",
+                    format!("`{}` is no path: it begins with `/`", path.escape_debug()),
+                ));
             }
             let within = Duration::from_millis(u64::from(*within_ms)).min(WITHIN_MAX);
             let health = apps.health(&release.id, path, within).await.map_err(failure)?;
@@ -63,7 +67,7 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
             apps.switch(&release).await.map_err(failure)?;
             Ok(Reply::Done)
         }
-        Call::Restore { app } => Ok(maybe(apps.restore(&name(app)?, &context.run).await.map_err(failure)?)),
+        Call::Restore { app } => Ok(maybe(apps.restore(&name(app)?, &context.run).await.map_err(failure)?.as_ref())),
         Call::SetOutput { .. }
         | Call::PutArtifact { .. }
         | Call::TestCases { .. }
@@ -93,6 +97,7 @@ fn name(app: &str) -> Result<AppName, Failure> {
     AppName::new(app).map_err(invalid)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "an argument of `map_err`")]
 fn invalid(error: slipway_domain::name::InvalidName) -> Failure {
     Failure::new("invalid-name", error.to_string())
 }
@@ -105,8 +110,8 @@ fn info(release: &Release) -> ReleaseInfo {
     }
 }
 
-fn maybe(release: Option<Release>) -> Reply {
-    release.as_ref().map_or(Reply::NoRelease, |release| Reply::Release(info(release)))
+fn maybe(release: Option<&Release>) -> Reply {
+    release.map_or(Reply::NoRelease, |release| Reply::Release(info(release)))
 }
 
 fn failure(error: ActError) -> Failure {

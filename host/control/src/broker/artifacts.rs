@@ -15,7 +15,10 @@ const ARTIFACTS_MAX: usize = 1_000;
 pub(super) async fn put(broker: &Broker, context: &CallContext, name: &str, media_type: &str, digest: &str) -> Done {
     let CallContext { run, stage, epoch, .. } = context;
     if !is_name(name) {
-        return Done::refused("invalid-name", format!("`{}` cannot name an artifact: {NAME_RULE}", name.escape_debug()));
+        return Done::refused(
+            "invalid-name",
+            format!("`{}` cannot name an artifact: {NAME_RULE}", name.escape_debug()),
+        );
     }
     let media_type_fits = media_type.len() <= 127
         && media_type.split('/').count() == 2

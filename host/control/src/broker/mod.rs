@@ -131,6 +131,7 @@ impl Broker {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other call that takes time is of `apps`")]
     async fn act(&self, context: &CallContext, call: &Call, journalled: Option<Ticket>) {
         // Nothing outside may change before it is known that it was asked for.
         if let Some(journalled) = journalled
@@ -169,10 +170,9 @@ impl Broker {
             }
             Call::StartTool { tool, program, .. } => Some(tools::start(&self.config, context, tool, program)),
             Call::ToolExited { .. } => Some(Done::reply(Reply::Done)),
-            Call::OpenSecret { name } => Some(Done::refused(
-                "unknown-secret",
-                format!("this server keeps no secret `{}`", name.escape_debug()),
-            )),
+            Call::OpenSecret { name } => {
+                Some(Done::refused("unknown-secret", format!("this server keeps no secret `{}`", name.escape_debug())))
+            }
             Call::PutArtifact { .. }
             | Call::CurrentRelease { .. }
             | Call::Release { .. }

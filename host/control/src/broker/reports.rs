@@ -25,7 +25,8 @@ fn cut(text: &str, bytes: usize) -> String {
 
 pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
     if let Some(case) = cases.iter().find(|case| !matches!(case.outcome.as_str(), "passed" | "failed" | "skipped")) {
-        let message = format!("`{}` is no outcome: use `passed`, `failed` or `skipped`", cut(&case.outcome, 64).escape_debug());
+        let message =
+            format!("`{}` is no outcome: use `passed`, `failed` or `skipped`", cut(&case.outcome, 64).escape_debug());
         return Done::refused("invalid-outcome", message);
     }
     let before = context.left.reported;

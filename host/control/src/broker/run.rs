@@ -24,7 +24,10 @@ pub(super) fn set_output(context: &CallContext, name: &str, value: &str) -> Done
         return Done::refused("invalid-name", format!("`{}` cannot name an output: {NAME_RULE}", name.escape_debug()));
     }
     if value.len() > VALUE_BYTES_MAX {
-        return Done::refused("too-large", format!("output `{name}` has {} bytes, more than {VALUE_BYTES_MAX}", value.len()));
+        return Done::refused(
+            "too-large",
+            format!("output `{name}` has {} bytes, more than {VALUE_BYTES_MAX}", value.len()),
+        );
     }
     if context.left.outputs.len() >= OUTPUTS_MAX && !context.left.outputs.contains_key(name) {
         return Done::refused("too-many", format!("a stage has at most {OUTPUTS_MAX} outputs"));

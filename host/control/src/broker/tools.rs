@@ -31,10 +31,10 @@ pub(super) fn start(config: &Config, context: &CallContext, tool: &str, program:
     ];
     env.extend(entry.env.iter().map(|(name, value)| (name.clone(), value.clone())));
     // Another pipeline or another tier never finds what this one left.
-    let caches = entry.caches.iter().map(|to| Cache {
-        key: format!("{}\0{}\0{tool}\0{to}", context.pipeline_name, context.tier),
-        to: to.clone(),
-    });
+    let caches = entry
+        .caches
+        .iter()
+        .map(|to| Cache { key: format!("{}\0{}\0{tool}\0{to}", context.pipeline_name, context.tier), to: to.clone() });
     Done::reply(Reply::Tool(ToolPlan {
         program: format!("{root}/{path}"),
         binds,

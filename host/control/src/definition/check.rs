@@ -1,7 +1,6 @@
 //! The whole check of a pipeline file: read, plugins resolved, `with` against each
 //! plugin's schema, and the domain's rules.
 
-
 use super::source::{Diagnostic, Source};
 use slipway_domain::check::{Place, Problem, Resolution, nearest};
 use slipway_domain::definition::{Definition, StageDefinition, Uses};
@@ -91,7 +90,6 @@ pub fn check(
     }
 }
 
-
 fn locate(source: &Source, problems: &[Problem]) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = problems.iter().map(|problem| source.locate(problem)).collect();
     found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
@@ -115,6 +113,7 @@ fn check_with(stage: &StageDefinition, facts: &PluginFacts) -> Vec<Problem> {
     validator.iter_errors(&with).take(16).map(|error| describe(stage, facts, &error)).collect()
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "two of the many kinds of errors are told in our words")]
 fn describe(stage: &StageDefinition, facts: &PluginFacts, error: &jsonschema::ValidationError<'_>) -> Problem {
     let path: Vec<String> = error
         .instance_path()

@@ -22,8 +22,13 @@ pub fn read(text: &str) -> (Source, Result<Definition, Vec<Diagnostic>>) {
         Ok(document) => document,
         Err(error) => {
             let message = error.message().lines().next().unwrap_or("it is not TOML").to_owned();
-            let diagnostic =
-                source.diagnostic("syntax", format!("this is not TOML: {message}"), None, error.span().unwrap_or(0..0), vec![]);
+            let diagnostic = source.diagnostic(
+                "syntax",
+                format!("this is not TOML: {message}"),
+                None,
+                error.span().unwrap_or(0..0),
+                vec![],
+            );
             return (source, Err(vec![diagnostic]));
         }
     };
@@ -60,7 +65,9 @@ impl Reader<'_> {
     fn definition(&mut self, table: &dyn TableLike) -> Option<Definition> {
         let at = At { table, place: Vec::new() };
         self.known(&at, &["name", "on", "stages"]);
-        let name = self.required(&at, "name", "name = \"shop\"").and_then(|text| self.name(&at, "name", text, PipelineName::new));
+        let name = self
+            .required(&at, "name", "name = \"shop\"")
+            .and_then(|text| self.name(&at, "name", text, PipelineName::new));
         let triggers = self.table(&at, "on").map(|on| self.triggers(&on)).unwrap_or_default();
         let mut stages = Vec::new();
         if let Some(table) = self.table(&at, "stages") {
@@ -89,7 +96,12 @@ impl Reader<'_> {
         let uses = self.required(at, "uses", "uses = \"cargo@1\"").and_then(|text| match Uses::parse(&text) {
             Ok(uses) => Some(uses),
             Err(error) => {
-                self.problem("invalid-uses", at.key("uses"), error.to_string(), Some("write `cargo@1`, or `./path/to/plugin.wasm`"));
+                self.problem(
+                    "invalid-uses",
+                    at.key("uses"),
+                    error.to_string(),
+                    Some("write `cargo@1`, or `./path/to/plugin.wasm`"),
+                );
                 None
             }
         });
@@ -98,7 +110,12 @@ impl Reader<'_> {
             Some(item) => self.json(item, at.key("with"), 0),
         };
         if !with.is_object() {
-            self.problem("wrong-type", at.key("with"), "`with` has to be a table".into(), Some("write `with = { key = \"value\" }`"));
+            self.problem(
+                "wrong-type",
+                at.key("with"),
+                "`with` has to be a table".into(),
+                Some("write `with = { key = \"value\" }`"),
+            );
         }
         let needs = self.strings(at, "needs");
         let needs: Vec<StageName> = needs
@@ -342,7 +359,6 @@ fn article(type_name: &str) -> String {
 fn within(place: &[String]) -> String {
     if place.is_empty() { String::new() } else { format!(" in `{}`", place.join(".")) }
 }
-
 
 #[cfg(test)]
 #[path = "read_tests.rs"]

@@ -47,11 +47,21 @@ fn each_mistake_is_shown_where_it_stands() {
         ("[stages.build]\nuses = \"cargo@1\"", "missing-key", 1, Some("add `name = \"shop\"`")),
         ("name = \"Hello World\"", "invalid-name", 1, None),
         ("name = 3", "wrong-type", 1, None),
-        ("name = \"a\"\n[stages.build]\nuses = \"cargo\"", "invalid-uses", 3, Some("write `cargo@1`, or `./path/to/plugin.wasm`")),
+        (
+            "name = \"a\"\n[stages.build]\nuses = \"cargo\"",
+            "invalid-uses",
+            3,
+            Some("write `cargo@1`, or `./path/to/plugin.wasm`"),
+        ),
         ("name = \"a\"\n[stages.build]\nneeds = []", "missing-key", 2, Some("add `uses = \"cargo@1\"`")),
         ("name = \"a\"\n[stages.Build]\nuses = \"cargo@1\"", "invalid-name", 2, None),
         ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nneeds = \"x\"", "wrong-type", 4, None),
-        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.tool = []", "unknown-key", 4, Some("did you mean `tools`?")),
+        (
+            "name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.tool = []",
+            "unknown-key",
+            4,
+            Some("did you mean `tools`?"),
+        ),
         ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ntimeout_seconds = 0", "out-of-range", 4, None),
         ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nmemory_mib = 1", "out-of-range", 4, None),
         ("name = \"a\"\n[stages.b]\nuses = \"./../x.wasm\"", "invalid-uses", 3, None),
@@ -80,7 +90,8 @@ fn a_key_that_is_given_twice_is_refused() {
 
 #[test]
 fn deep_nesting_is_refused_without_harm() {
-    let deep = format!("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nwith = {{ x = {}1{} }}", "[".repeat(60), "]".repeat(60));
+    let deep =
+        format!("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nwith = {{ x = {}1{} }}", "[".repeat(60), "]".repeat(60));
     assert_eq!(diagnostics(&deep)[0].code, "too-deep");
     let deeper = format!("x = {}{}", "[".repeat(100_000), "]".repeat(100_000));
     assert_eq!(diagnostics(&deeper)[0].code, "syntax");

@@ -50,11 +50,7 @@ impl Source {
 
     /// Where a place stands: itself, or the nearest thing around it that is in the text.
     pub fn span(&self, place: &[String]) -> Range<usize> {
-        (0..=place.len())
-            .rev()
-            .find_map(|length| self.spans.get(place.get(..length)?))
-            .cloned()
-            .unwrap_or(0..0)
+        (0..=place.len()).rev().find_map(|length| self.spans.get(place.get(..length)?)).cloned().unwrap_or(0..0)
     }
 
     /// Gives a problem its line and column.

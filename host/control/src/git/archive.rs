@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_listing_is_read() {
-        let listed = b"100644 blob 0123 12\tsrc/a b.rs\0120000 blob 4567 3\tlink\0160000 commit 89ab -\tsub\0";
+        let listed = b"100644 blob 0123 12\tsrc/a b.rs\x00120000 blob 4567 3\tlink\x00160000 commit 89ab -\tsub\0";
         let read: Vec<_> = entries(listed).map(|entry| (entry.mode, entry.kind, entry.size, entry.path)).collect();
         assert_eq!(
             read,

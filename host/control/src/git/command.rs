@@ -10,7 +10,14 @@ use tokio::process::Command;
 /// Variables of our own environment that git may see: where to find certificates and
 /// the way out of a closed network.
 const PASSED_ON: [&str; 8] = [
-    "GIT_SSL_CAINFO", "SSL_CERT_FILE", "SSL_CERT_DIR", "HTTPS_PROXY", "https_proxy", "http_proxy", "NO_PROXY", "no_proxy",
+    "GIT_SSL_CAINFO",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
 ];
 /// The most bytes that are kept of what git prints.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
@@ -35,7 +42,13 @@ pub(super) fn git(repository: Option<&Path>) -> Command {
             command.env(name, value);
         }
     }
-    for setting in ["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false", "transfer.fsckObjects=true"] {
+    for setting in [
+        "core.hooksPath=/dev/null",
+        "core.fsmonitor=false",
+        "gc.auto=0",
+        "maintenance.auto=false",
+        "transfer.fsckObjects=true",
+    ] {
         command.args(["-c", setting]);
     }
     if let Some(repository) = repository {

@@ -20,7 +20,8 @@ impl Location {
     /// Takes an absolute path or an `http`, `https` or `ssh` URL. Everything else that git
     /// would take (`ext::`, `fd::`, `host:path`, options) is refused.
     pub fn parse(text: &str) -> Result<Self, InvalidLocation> {
-        let refuse = |rule| Err(InvalidLocation { text: text.chars().take(200).flat_map(char::escape_debug).collect(), rule });
+        let refuse =
+            |rule| Err(InvalidLocation { text: text.chars().take(200).flat_map(char::escape_debug).collect(), rule });
         if text.len() > 2_000 || text.chars().any(char::is_control) {
             return refuse("it has control characters or is too long");
         }
@@ -74,9 +75,20 @@ mod tests {
     #[test]
     fn what_could_make_git_run_something_is_refused() {
         for bad in [
-            "", "shop.git", "../shop", "/srv/../etc", "--upload-pack=/tmp/x", "-oProxyCommand=x", "ext::sh -c id",
-            "file:///etc", "git://forge.example/x", "host:path", "ssh://-oProxyCommand=x/y", "https://user:secret@forge.example/x",
-            "https://forge.example/a\nb", "fd::17",
+            "",
+            "shop.git",
+            "../shop",
+            "/srv/../etc",
+            "--upload-pack=/tmp/x",
+            "-oProxyCommand=x",
+            "ext::sh -c id",
+            "file:///etc",
+            "git://forge.example/x",
+            "host:path",
+            "ssh://-oProxyCommand=x/y",
+            "https://user:secret@forge.example/x",
+            "https://forge.example/a\nb",
+            "fd::17",
         ] {
             assert!(Location::parse(bad).is_err(), "{bad}");
         }

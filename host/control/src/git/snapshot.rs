@@ -24,12 +24,12 @@ pub async fn snapshot(folder: &Path, repository: &Path) -> Result<String, Error>
     let mut add = git(Some(repository));
     add.arg("--work-tree").arg(folder).current_dir(folder).args(["add", "--all", "--", "."]);
     run(add, LIMIT).await?;
-    let tree = word(run(with(repository, &["write-tree"]), LIMIT).await?);
+    let tree = word(&run(with(repository, &["write-tree"]), LIMIT).await?);
     let mut commit = with(repository, &["commit-tree", "-m", "the folder as it is", &tree]);
     for (name, value) in [("NAME", "Slipway"), ("EMAIL", "slipway@localhost"), ("DATE", "2000-01-01T00:00:00Z")] {
         commit.env(format!("GIT_AUTHOR_{name}"), value).env(format!("GIT_COMMITTER_{name}"), value);
     }
-    let revision = word(run(commit, LIMIT).await?);
+    let revision = word(&run(commit, LIMIT).await?);
     run(with(repository, &["update-ref", "refs/heads/snapshot", &revision]), LIMIT).await?;
     Ok(revision)
 }
@@ -40,8 +40,8 @@ fn with(repository: &Path, args: &[&str]) -> tokio::process::Command {
     command
 }
 
-fn word(output: Vec<u8>) -> String {
-    String::from_utf8_lossy(&output).trim().to_owned()
+fn word(output: &[u8]) -> String {
+    String::from_utf8_lossy(output).trim().to_owned()
 }
 
 #[cfg(test)]

@@ -145,9 +145,7 @@ impl Git {
         match (tagged, branched) {
             (Some(revision), _) => Ok(Resolved { revision, reference: Reference::Tag(short.to_owned()) }),
             (None, Some(revision)) => Ok(Resolved { revision, reference: Reference::Branch(short.to_owned()) }),
-            (None, None) => {
-                Err(Error::UnknownReference { location: location.to_string(), reference: name.to_owned() })
-            }
+            (None, None) => Err(Error::UnknownReference { location: location.to_string(), reference: name.to_owned() }),
         }
     }
 
@@ -171,13 +169,22 @@ impl Git {
         let mirror = self.mirror(location).await?;
         if !self.is_present(location, revision) && !has_commit(&mirror, revision).await? {
             let mut command = git(Some(&mirror));
-            command.args(["fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]);
+            command.args([
+                "fetch",
+                "--quiet",
+                "--depth=1",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-recurse-submodules",
+            ]);
             command.args(["--end-of-options", location.as_str()]);
             command.arg(format!("{revision}:refs/slipway/{revision}"));
             let fetched = run(command, FETCH).await;
             if !has_commit(&mirror, revision).await? {
                 return Err(match fetched {
-                    Err(Error::Git { message }) if message.contains("not our ref") || message.contains("couldn't find remote") => {
+                    Err(Error::Git { message })
+                        if message.contains("not our ref") || message.contains("couldn't find remote") =>
+                    {
                         Error::UnknownReference { location: location.to_string(), reference: revision.to_string() }
                     }
                     Err(error) => not_a_repository(location, error),
@@ -185,11 +192,7 @@ impl Git {
                 });
             }
         }
-        self.state
-            .present
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert((location.clone(), revision.clone()));
+        self.state.present.lock().unwrap_or_else(PoisonError::into_inner).insert((location.clone(), revision.clone()));
         Ok(())
     }
 
@@ -260,6 +263,7 @@ async fn has_commit(mirror: &Path, revision: &Revision) -> Result<bool, Error> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "every other error says what it is")]
 fn not_a_repository(location: &Location, error: Error) -> Error {
     match error {
         Error::Git { message } => Error::NotARepository { location: location.to_string(), message },

@@ -14,9 +14,9 @@ use crate::git::{self, Git, Location};
 use crate::store::{CommitError, Store, Write};
 use bytes::Bytes;
 use slipway_domain::Digest;
+use slipway_domain::Revision;
 use slipway_domain::check::Resolution;
 use slipway_domain::definition::Uses;
-use slipway_domain::Revision;
 use slipway_protocol::lease::Component;
 use slipway_protocol::message::Description as Described;
 use std::collections::{HashMap, HashSet};
@@ -159,7 +159,8 @@ impl Plugins {
         if let Some(known) = self.state.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
             return Ok(Arc::clone(known));
         }
-        let description = match self.store.plugin(digest.as_str()).await?.and_then(|text| Description::from_json(&text)) {
+        let description = match self.store.plugin(digest.as_str()).await?.and_then(|text| Description::from_json(&text))
+        {
             Some(description) => description,
             None => {
                 let description = Description(self.ask(name, digest).await?);

@@ -134,11 +134,7 @@ impl Active {
     /// What the stages that one needs have left for it.
     pub(super) fn inputs(&self, stage: &StageName) -> Vec<Input> {
         let empty = Left::default();
-        self.pipeline
-            .needs(stage)
-            .iter()
-            .map(|need| self.left.get(need).unwrap_or(&empty).input(need))
-            .collect()
+        self.pipeline.needs(stage).iter().map(|need| self.left.get(need).unwrap_or(&empty).input(need)).collect()
     }
 
     /// The rows of the run and all its stages as they stand now.
@@ -176,7 +172,9 @@ fn stage_row(run: &str, position: usize, stage: &Stage, times: Times, last: Opti
         StageState::Waiting => (None, None, StageDetail::default()),
         StageState::Queued(attempt) | StageState::Running { attempt, .. } => {
             let detail = match &attempt.phase {
-                Phase::Rollback { cause } => StageDetail { unhappy: Some(cause.clone().into()), ..StageDetail::default() },
+                Phase::Rollback { cause } => {
+                    StageDetail { unhappy: Some(cause.clone().into()), ..StageDetail::default() }
+                }
                 Phase::Build | Phase::Test | Phase::Plan | Phase::Apply => StageDetail::default(),
             };
             (Some(attempt.phase.as_str().to_owned()), Some(attempt.number), detail)

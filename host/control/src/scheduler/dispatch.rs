@@ -38,7 +38,9 @@ impl Scheduler {
         let epoch = inner.last_epoch + 1;
         let Some(active) = inner.runs.get_mut(id) else { return };
         // Cancelled or withdrawn while it waited.
-        let Some(StageState::Queued(attempt)) = active.run.stage(stage).map(|stage| stage.state.clone()) else { return };
+        let Some(StageState::Queued(attempt)) = active.run.stage(stage).map(|stage| stage.state.clone()) else {
+            return;
+        };
         let event = Event::Leased { stage: stage.clone(), epoch: Epoch(epoch) };
         if active.run.apply(&event).is_err() {
             return;
@@ -145,11 +147,7 @@ impl Scheduler {
         if let Some(worker) = inner.workers.get(&lease.worker) {
             worker.tell(FromControl::Fenced { epoch });
         }
-        let mut also = vec![Write::Forget {
-            run: lease.run.to_string(),
-            stage: lease.stage.to_string(),
-            epoch,
-        }];
+        let mut also = vec![Write::Forget { run: lease.run.to_string(), stage: lease.stage.to_string(), epoch }];
         if let Some(active) = inner.runs.get_mut(&lease.run) {
             if let Some(left) = active.left.get_mut(&lease.stage) {
                 left.forget(epoch);
@@ -157,22 +155,14 @@ impl Scheduler {
             also.extend(end_attempt(active, &lease.stage, "lost", None));
         }
         let event = Event::LeaseLost { stage: lease.stage.clone(), epoch: Epoch(epoch), loss };
-        let record =
-            EventRecord::LeaseLost { stage: lease.stage.to_string(), epoch, suspect: loss == Loss::Death };
+        let record = EventRecord::LeaseLost { stage: lease.stage.to_string(), epoch, suspect: loss == Loss::Death };
         if let Err(error) = self.apply(inner, &lease.run, &event, record, also, None) {
             tracing::debug!(run.id = %lease.run, %error, "a lost lease was of no run");
         }
     }
 
     /// Takes the end of an attempt, as its holder tells it.
-    pub(super) fn end(
-        &self,
-        inner: &mut Inner,
-        epoch: u64,
-        seq: u64,
-        outcome: outcome::Outcome,
-        metering: &Metering,
-    ) {
+    pub(super) fn end(&self, inner: &mut Inner, epoch: u64, seq: u64, outcome: outcome::Outcome, metering: &Metering) {
         let Some(lease) = inner.take_lease(epoch) else { return };
         let tell = inner
             .workers

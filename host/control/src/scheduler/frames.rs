@@ -114,9 +114,10 @@ impl Scheduler {
             }
             Body::Call { call } => {
                 lease.answering.insert(seq);
-                let upload_size = match &call {
-                    Call::PutArtifact { digest, .. } => lease.uploads.get(digest).copied(),
-                    _ => None,
+                let upload_size = if let Call::PutArtifact { digest, .. } = &call {
+                    lease.uploads.get(digest).copied()
+                } else {
+                    None
                 };
                 let Some(active) = inner.runs.get_mut(&run) else { return Taken::Fenced };
                 let Some(attempt) = active.attempts.get_mut(&stage) else { return Taken::Fenced };

@@ -167,10 +167,15 @@ impl Scheduler {
         let inner = self.lock();
         let Some(lease) = inner.leases.get(&epoch) else { return false };
         let Some(active) = inner.runs.get(&lease.run) else { return false };
-        let own = active.left.get(&lease.stage).is_some_and(|left| {
-            left.artifacts.iter().any(|(_, artifact)| artifact.digest == digest)
-        });
-        let input = active.inputs(&lease.stage).iter().flat_map(|input| &input.artifacts).any(|artifact| artifact.digest == digest);
+        let own = active
+            .left
+            .get(&lease.stage)
+            .is_some_and(|left| left.artifacts.iter().any(|(_, artifact)| artifact.digest == digest));
+        let input = active
+            .inputs(&lease.stage)
+            .iter()
+            .flat_map(|input| &input.artifacts)
+            .any(|artifact| artifact.digest == digest);
         own || input
     }
 

@@ -15,12 +15,12 @@ mod recover;
 mod settle;
 mod submit;
 
-pub(crate) use recover::checked;
 pub use active::{Left, Pipeline};
 pub use changes::Changes;
 pub use frames::{CallContext, Taken};
 pub use leases::WorkerName;
 pub use recover::Error as RecoverError;
+pub(crate) use recover::checked;
 pub(crate) use submit::new_id;
 pub use submit::{CheckReport, Refused, RunRequest};
 

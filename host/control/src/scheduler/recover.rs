@@ -201,13 +201,10 @@ pub(crate) fn checked(text: &str, facts: &str) -> Option<Checked> {
     let facts: BTreeMap<String, StoredFacts> = serde_json::from_str(facts).ok()?;
     let stages = facts.into_iter().map(|(name, facts)| {
         let requests = facts.requests.into_iter().filter_map(|request| {
-            Some(Request {
-                interface: Interface::parse(&request.interface)?,
-                names: request.names,
-                why: request.why,
-            })
+            Some(Request { interface: Interface::parse(&request.interface)?, names: request.names, why: request.why })
         });
-        let grants = facts.grants.iter().filter_map(|(interface, name)| Capability::new(Interface::parse(interface)?, name));
+        let grants =
+            facts.grants.iter().filter_map(|(interface, name)| Capability::new(Interface::parse(interface)?, name));
         let plugin = Plugin {
             name: facts.plugin,
             version: facts.version,

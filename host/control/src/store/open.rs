@@ -72,7 +72,9 @@ impl Error {
             Self::Version { found, .. } if *found > SCHEMA_VERSION => {
                 Some("it was written by a newer version: use that one")
             }
-            Self::Version { .. } => Some("it was written by an older version that this one cannot take over: keep it, and start with a new folder"),
+            Self::Version { .. } => Some(
+                "it was written by an older version that this one cannot take over: keep it, and start with a new folder",
+            ),
             Self::Damaged { .. } => Some("restore it from a backup; the damaged file was not changed"),
             Self::Folder { .. } | Self::Open { .. } => None,
         }
@@ -138,7 +140,10 @@ async fn prepare(writer: &mut SqliteConnection, path: &Path) -> Result<(), Error
     if tables == 0 {
         let mut transaction = writer.begin().await.map_err(failed)?;
         transaction.execute(sqlx::raw_sql(include_str!("schema.sql"))).await.map_err(failed)?;
-        transaction.execute(sqlx::raw_sql("PRAGMA application_id = 1397510231; PRAGMA user_version = 1;")).await.map_err(failed)?;
+        transaction
+            .execute(sqlx::raw_sql("PRAGMA application_id = 1397510231; PRAGMA user_version = 1;"))
+            .await
+            .map_err(failed)?;
         return transaction.commit().await.map_err(failed);
     }
     if number(writer, "PRAGMA application_id").await.map_err(failed)? != APPLICATION_ID {

@@ -36,19 +36,22 @@ pub struct LogPage {
 impl Store {
     /// The role of a token, by its hash.
     pub async fn token_role(&self, hash: &str) -> Result<Option<(String, String)>> {
-        let row = sqlx::query("SELECT name, role FROM token WHERE hash = ?").bind(hash).fetch_optional(&self.readers).await?;
+        let row =
+            sqlx::query("SELECT name, role FROM token WHERE hash = ?").bind(hash).fetch_optional(&self.readers).await?;
         row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
     }
 
     /// Whether there is any token of a role.
     pub async fn has_token(&self, role: &str) -> Result<bool> {
-        let row = sqlx::query("SELECT 1 FROM token WHERE role = ? LIMIT 1").bind(role).fetch_optional(&self.readers).await?;
+        let row =
+            sqlx::query("SELECT 1 FROM token WHERE role = ? LIMIT 1").bind(role).fetch_optional(&self.readers).await?;
         Ok(row.is_some())
     }
 
     /// All pipelines.
     pub async fn pipelines(&self) -> Result<Vec<PipelineRow>> {
-        let rows = sqlx::query("SELECT name, repository, created_at FROM pipeline ORDER BY name").fetch_all(&self.readers);
+        let rows =
+            sqlx::query("SELECT name, repository, created_at FROM pipeline ORDER BY name").fetch_all(&self.readers);
         rows.await?.iter().map(pipeline).collect()
     }
 
@@ -82,8 +85,12 @@ impl Store {
         let before = filter.before.as_deref().unwrap_or("~");
         let query = match &filter.pipeline {
             Some(pipeline) => sqlx::query("SELECT * FROM run WHERE pipeline = ? AND id < ? ORDER BY id DESC LIMIT ?")
-                .bind(pipeline).bind(before).bind(filter.limit),
-            None => sqlx::query("SELECT * FROM run WHERE id < ? ORDER BY id DESC LIMIT ?").bind(before).bind(filter.limit),
+                .bind(pipeline)
+                .bind(before)
+                .bind(filter.limit),
+            None => {
+                sqlx::query("SELECT * FROM run WHERE id < ? ORDER BY id DESC LIMIT ?").bind(before).bind(filter.limit)
+            }
         };
         query.fetch_all(&self.readers).await?.iter().map(run).collect()
     }
@@ -96,7 +103,8 @@ impl Store {
 
     /// The stages of a run, in the order of the definition.
     pub async fn stages(&self, run: &str) -> Result<Vec<StageRow>> {
-        let rows = sqlx::query("SELECT * FROM stage WHERE run = ? ORDER BY position").bind(run).fetch_all(&self.readers);
+        let rows =
+            sqlx::query("SELECT * FROM stage WHERE run = ? ORDER BY position").bind(run).fetch_all(&self.readers);
         rows.await?.iter().map(stage).collect()
     }
 
@@ -115,7 +123,10 @@ impl Store {
     /// The events of a run after a number.
     pub async fn events(&self, run: &str, after: u64) -> Result<Vec<(u64, Micros, EventRecord)>> {
         let rows = sqlx::query("SELECT seq, at, record FROM event WHERE run = ? AND seq > ? ORDER BY seq")
-            .bind(run).bind(signed(after)).fetch_all(&self.readers).await?;
+            .bind(run)
+            .bind(signed(after))
+            .fetch_all(&self.readers)
+            .await?;
         rows.iter().map(|row| Ok((unsigned(row.try_get(0)?), row.try_get(1)?, json(row, "record")?))).collect()
     }
 
@@ -128,13 +139,23 @@ impl Store {
     /// Entries of a run's log after a number, of one stage or of all.
     pub async fn log(&self, run: &str, stage: Option<&str>, after: u64, limit: usize) -> Result<LogPage> {
         let first = sqlx::query("SELECT max(first) FROM log WHERE run = ? AND first <= ?")
-            .bind(run).bind(signed(after).saturating_add(1)).fetch_one(&self.readers).await?
-            .try_get::<Option<i64>, _>(0)?.unwrap_or(0);
+            .bind(run)
+            .bind(signed(after).saturating_add(1))
+            .fetch_one(&self.readers)
+            .await?
+            .try_get::<Option<i64>, _>(0)?
+            .unwrap_or(0);
         let rows = sqlx::query(
             "SELECT first, stage, phase, attempt, entries FROM log
              WHERE run = ? AND first >= ? AND last > ? AND (? IS NULL OR stage = ?) ORDER BY first LIMIT 1000",
         )
-        .bind(run).bind(first).bind(signed(after)).bind(stage).bind(stage).fetch_all(&self.readers).await?;
+        .bind(run)
+        .bind(first)
+        .bind(signed(after))
+        .bind(stage)
+        .bind(stage)
+        .fetch_all(&self.readers)
+        .await?;
         let mut page = LogPage::default();
         for row in &rows {
             let first = unsigned(row.try_get("first")?);
@@ -162,13 +183,17 @@ impl Store {
 
     /// The artifacts of a run.
     pub async fn artifacts(&self, run: &str) -> Result<Vec<ArtifactRow>> {
-        let rows = sqlx::query("SELECT * FROM artifact WHERE run = ? ORDER BY stage, name").bind(run).fetch_all(&self.readers);
+        let rows =
+            sqlx::query("SELECT * FROM artifact WHERE run = ? ORDER BY stage, name").bind(run).fetch_all(&self.readers);
         rows.await?.iter().map(artifact).collect()
     }
 
     /// The outputs of a run, by stage.
     pub async fn outputs(&self, run: &str) -> Result<BTreeMap<String, BTreeMap<String, String>>> {
-        let rows = sqlx::query("SELECT stage, name, value FROM output WHERE run = ?").bind(run).fetch_all(&self.readers).await?;
+        let rows = sqlx::query("SELECT stage, name, value FROM output WHERE run = ?")
+            .bind(run)
+            .fetch_all(&self.readers)
+            .await?;
         let mut outputs: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for row in &rows {
             outputs.entry(row.try_get(0)?).or_default().insert(row.try_get(1)?, row.try_get(2)?);
@@ -180,37 +205,48 @@ impl Store {
     pub async fn outputs_with_epochs(&self, run: &str) -> Result<Vec<(String, String, u64, String)>> {
         let rows = sqlx::query("SELECT stage, name, epoch, value FROM output WHERE run = ?").bind(run);
         let rows = rows.fetch_all(&self.readers).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?, unsigned(row.try_get(2)?), row.try_get(3)?))).collect()
+        rows.iter()
+            .map(|row| Ok((row.try_get(0)?, row.try_get(1)?, unsigned(row.try_get(2)?), row.try_get(3)?)))
+            .collect()
     }
 
     /// The size of what was uploaded under a lease, by its digest.
     pub async fn upload(&self, epoch: u64, digest: &str) -> Result<Option<u64>> {
-        let row = sqlx::query("SELECT size FROM upload WHERE epoch = ? AND digest = ?").bind(signed(epoch)).bind(digest);
+        let row =
+            sqlx::query("SELECT size FROM upload WHERE epoch = ? AND digest = ?").bind(signed(epoch)).bind(digest);
         row.fetch_optional(&self.readers).await?.map(|row| Ok(unsigned(row.try_get(0)?))).transpose()
     }
 
     /// The test cases of a run.
     pub async fn test_cases(&self, run: &str) -> Result<Vec<TestCaseRow>> {
-        let rows = sqlx::query("SELECT * FROM test_case WHERE run = ? ORDER BY stage, seq").bind(run).fetch_all(&self.readers);
+        let rows =
+            sqlx::query("SELECT * FROM test_case WHERE run = ? ORDER BY stage, seq").bind(run).fetch_all(&self.readers);
         rows.await?.iter().map(test_case).collect()
     }
 
     /// The planned changes of a run.
     pub async fn changes(&self, run: &str) -> Result<Vec<ChangeRow>> {
-        let rows = sqlx::query("SELECT * FROM change WHERE run = ? ORDER BY stage, seq").bind(run).fetch_all(&self.readers);
+        let rows =
+            sqlx::query("SELECT * FROM change WHERE run = ? ORDER BY stage, seq").bind(run).fetch_all(&self.readers);
         rows.await?.iter().map(change).collect()
     }
 
     /// The reply to a call, as JSON, when there is one.
     pub async fn reply(&self, run: &str, stage: &str, epoch: u64, seq: u64) -> Result<Option<String>> {
         let row = sqlx::query("SELECT reply FROM journal WHERE run = ? AND stage = ? AND epoch = ? AND seq = ?")
-            .bind(run).bind(stage).bind(signed(epoch)).bind(signed(seq)).fetch_optional(&self.readers).await?;
+            .bind(run)
+            .bind(stage)
+            .bind(signed(epoch))
+            .bind(signed(seq))
+            .fetch_optional(&self.readers)
+            .await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
     }
 
     /// The releases of an app, oldest first.
     pub async fn releases(&self, app: &str) -> Result<Vec<ReleaseRow>> {
-        let rows = sqlx::query("SELECT * FROM app_release WHERE app = ? ORDER BY id").bind(app).fetch_all(&self.readers);
+        let rows =
+            sqlx::query("SELECT * FROM app_release WHERE app = ? ORDER BY id").bind(app).fetch_all(&self.readers);
         rows.await?.iter().map(release).collect()
     }
 

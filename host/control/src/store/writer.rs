@@ -201,7 +201,11 @@ async fn submit(connection: &mut SqliteConnection, submission: &Submission) -> s
             .await?;
         if let Some(before) = before {
             let hash: Option<String> = before.try_get(1)?;
-            return Ok(if hash == row.request_hash { Submitted::Before(before.try_get(0)?) } else { Submitted::KeyUsed });
+            return Ok(if hash == row.request_hash {
+                Submitted::Before(before.try_get(0)?)
+            } else {
+                Submitted::KeyUsed
+            });
         }
     }
     for write in submission.rest.iter().filter(|write| matches!(write, Write::Definition { .. })) {
@@ -227,4 +231,3 @@ fn is_broken(error: &sqlx::Error) -> bool {
 fn code(error: &sqlx::Error) -> Option<i32> {
     error.as_database_error()?.code()?.parse().ok()
 }
-

@@ -87,7 +87,9 @@ async fn next(from: &mut SplitStream<WebSocket>) -> Option<FromWorker> {
             Err(_elapsed) => return None,
             Ok(None | Some(Err(_) | Ok(Message::Close(_)))) => return None,
             Ok(Some(Ok(Message::Binary(bytes)))) => {
-                return decode(&bytes).inspect_err(|error| tracing::warn!(%error, "a worker said what is no message")).ok();
+                return decode(&bytes)
+                    .inspect_err(|error| tracing::warn!(%error, "a worker said what is no message"))
+                    .ok();
             }
             Ok(Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_)))) => {}
         }

@@ -81,8 +81,7 @@ impl Connected {
     /// Says something to the newest connection, waiting for one when there is none.
     async fn ask(&self, message: FromControl) {
         loop {
-            let sender =
-                self.senders.lock().unwrap_or_else(PoisonError::into_inner).values().next_back().cloned();
+            let sender = self.senders.lock().unwrap_or_else(PoisonError::into_inner).values().next_back().cloned();
             match sender {
                 Some(sender) if sender.send(message.clone()).is_ok() => return,
                 Some(_) | None => self.came.notified().await,

@@ -10,12 +10,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime::{Engine, StoreContextMut};
+use wasmtime_wasi::WasiView;
 use wasmtime_wasi::cli::{WasiCli, WasiCliView};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystem, WasiFilesystemView};
 use wasmtime_wasi::p2::bindings::{cli, clocks, filesystem, random};
 use wasmtime_wasi::random::WasiRandom;
-use wasmtime_wasi::WasiView;
 
 /// How many compiled components are kept in memory.
 const KEPT: usize = 64;
@@ -63,8 +63,10 @@ impl Components {
     /// Compiles and links a component. Takes long: call it where waiting is allowed.
     pub fn compile(&self, digest: &Digest, bytes: &[u8]) -> Result<Arc<Ready>, Unfit> {
         let (component, shape) = self.inspect(bytes)?;
-        let instance =
-            self.linker.instantiate_pre(&component).map_err(|error| Unfit::Invalid(first_line(&format!("{error:#}"))))?;
+        let instance = self
+            .linker
+            .instantiate_pre(&component)
+            .map_err(|error| Unfit::Invalid(first_line(&format!("{error:#}"))))?;
         let component = Arc::new(Ready { shape, instance });
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if ready.len() >= KEPT

@@ -13,7 +13,10 @@ fn the_proposals_that_no_guest_needs_are_off() {
         ("stack switching", "(module (type $f (func)) (type $c (cont $f)))"),
         ("memory64", "(module (memory i64 1))"),
         ("multi-memory", "(module (memory 1) (memory 1))"),
-        ("relaxed simd", "(module (func (param v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))"),
+        (
+            "relaxed simd",
+            "(module (func (param v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))",
+        ),
         ("custom page sizes", "(module (memory 1 (pagesize 1)))"),
     ] {
         assert!(Module::new(&engine, module).is_err(), "{feature} should be refused");
@@ -31,11 +34,11 @@ fn the_proposals_that_no_guest_needs_are_off() {
 
 #[test]
 fn the_engine_is_configured_by_the_rules() {
-    let config = config(None).unwrap();
-    assert!(config.get_epoch_interruption());
-    assert_eq!(config.get_max_wasm_stack(), 512 << 10);
-    assert_eq!(config.get_async_stack_size(), 2 << 20);
-    assert!(!config.get_wasm_features().contains(WasmFeatures::CM_ASYNC));
+    let engine = Engine::new(&config(None).unwrap()).unwrap();
+    assert!(engine.get_epoch_interruption());
+    assert_eq!(engine.get_max_wasm_stack(), 512 << 10);
+    assert_eq!(engine.get_async_stack_size(), 2 << 20);
+    assert!(!engine.get_wasm_features().contains(WasmFeatures::CM_ASYNC));
 }
 
 #[test]

@@ -97,10 +97,16 @@ fn tell(failure: Failure) -> slipway_domain::outcome::Failure {
         code: cut(failure.code, 64),
         message: cut(failure.message, 4 << 10),
         retryable: failure.retryable,
-        details: failure.details.into_iter().take(32).map(|(name, value)| (cut(name, 64), cut(value, 4 << 10))).collect(),
+        details: failure
+            .details
+            .into_iter()
+            .take(32)
+            .map(|(name, value)| (cut(name, 64), cut(value, 4 << 10)))
+            .collect(),
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "a trap is told in more words than the others")]
 /// Calls `describe` with every import refused, and returns its text.
 pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_protocol::message::Description, String> {
     let (component, shape) = components.inspect(bytes).map_err(|unfit| unfit.to_string())?;
@@ -123,9 +129,9 @@ pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_p
         Ok(Err(error)) => {
             let fault = classify(&error, store.data());
             return Err(match fault {
-                Fault::Trap { message, .. } if message.contains("unknown import") => format!(
-                    "`describe` called an import, and it runs with every import refused ({message})"
-                ),
+                Fault::Trap { message, .. } if message.contains("unknown import") => {
+                    format!("`describe` called an import, and it runs with every import refused ({message})")
+                }
                 Fault::Trap { message, backtrace } => match backtrace.first() {
                     Some(function) => format!("`describe` trapped in `{function}`: {message}"),
                     None => format!("`describe` trapped: {message}"),

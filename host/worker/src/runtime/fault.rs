@@ -42,10 +42,7 @@ fn backtrace(error: &Error) -> Vec<String> {
         .take(FRAMES_MAX)
         .map(|frame| {
             let offset = frame.module_offset().unwrap_or(0);
-            frame.func_name().map_or_else(
-                || format!("function {} at {offset:#x}", frame.func_index()),
-                |name| demangled(name),
-            )
+            frame.func_name().map_or_else(|| format!("function {} at {offset:#x}", frame.func_index()), demangled)
         })
         .collect()
 }

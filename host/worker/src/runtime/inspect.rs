@@ -64,7 +64,9 @@ pub enum Unfit {
     #[error("it is not a component that this host runs: {0}")]
     Invalid(String),
     /// No world fits its exports.
-    #[error("it exports {found}, which fits none of the worlds: `builder` exports `describe` and `build`, `tester` `describe` and `test`, `deployer` `describe`, `plan`, `apply` and `rollback`")]
+    #[error(
+        "it exports {found}, which fits none of the worlds: `builder` exports `describe` and `build`, `tester` `describe` and `test`, `deployer` `describe`, `plan`, `apply` and `rollback`"
+    )]
     NoWorld {
         /// What it exports.
         found: String,
@@ -101,9 +103,7 @@ pub fn shape(engine: &Engine, component: &Component) -> Result<Shape, Unfit> {
     let types = component.component_type();
     let exports: BTreeSet<String> = types.exports(engine).map(|(name, _)| name.to_owned()).collect();
     let imports: Vec<String> = types.imports(engine).map(|(name, _)| name.to_owned()).collect();
-    let fits = |kind: &Kind| {
-        exports.contains("describe") && kind.exports().iter().all(|name| exports.contains(*name))
-    };
+    let fits = |kind: &Kind| exports.contains("describe") && kind.exports().iter().all(|name| exports.contains(*name));
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(fits).collect();
     let [kind] = kinds[..] else {
         let found: Vec<String> = exports.iter().take(12).map(|name| format!("`{}`", name.escape_debug())).collect();

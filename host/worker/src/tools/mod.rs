@@ -90,9 +90,7 @@ fn check_words(command: &Command) -> Result<(), Failure> {
     if words.clone().any(|word| word.contains('\0')) {
         return Err(Failure::new("invalid-command", "arguments and variables cannot hold a NUL byte"));
     }
-    let named = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
+    let named = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     match command.env.iter().find(|(name, _)| !named(name) || name.starts_with("LD_")) {
         Some((name, _)) => {
             Err(Failure::new("invalid-command", format!("variable `{}` cannot be set", name.escape_debug())))

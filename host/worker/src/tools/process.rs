@@ -56,6 +56,7 @@ impl ToolProcess {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "one kind of error has a remedy")]
 /// Starts the sandbox. `scratch` is removed with it.
 pub fn spawn(
     session: Arc<Session>,
@@ -145,7 +146,13 @@ impl Running {
     }
 
     /// Reads one stream to its end.
-    async fn pump(&self, name: &'static str, level: &str, stream: Option<impl AsyncRead + Unpin>, output: mpsc::Sender<Output>) {
+    async fn pump(
+        &self,
+        name: &'static str,
+        level: &str,
+        stream: Option<impl AsyncRead + Unpin>,
+        output: mpsc::Sender<Output>,
+    ) {
         let Some(mut stream) = stream else { return };
         let mut lines = Lines::default();
         let mut buffer = vec![0; PIECE_BYTES];

@@ -19,7 +19,8 @@ use std::process::Stdio;
 /// The program.
 const BUBBLEWRAP: &str = "bwrap";
 /// What of the machine every tool sees, read-only, where it exists.
-const SYSTEM: [&str; 8] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"];
+const SYSTEM: [&str; 8] =
+    ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"];
 /// Size of `/tmp`, in bytes.
 const TMP_BYTES: u64 = 2 << 30;
 
@@ -107,8 +108,16 @@ fn prepare(scratch: &Path) -> io::Result<()> {
 /// bubblewrap's arguments: the policy first, then the guest's command.
 fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
-    let mut add = |words: &[&dyn AsRef<std::ffi::OsStr>]| args.extend(words.iter().map(|word| word.as_ref().to_owned()));
-    add(&[&"--unshare-user", &"--unshare-pid", &"--unshare-ipc", &"--unshare-uts", &"--unshare-net", &"--unshare-cgroup-try"]);
+    let mut add =
+        |words: &[&dyn AsRef<std::ffi::OsStr>]| args.extend(words.iter().map(|word| word.as_ref().to_owned()));
+    add(&[
+        &"--unshare-user",
+        &"--unshare-pid",
+        &"--unshare-ipc",
+        &"--unshare-uts",
+        &"--unshare-net",
+        &"--unshare-cgroup-try",
+    ]);
     add(&[&"--disable-userns", &"--die-with-parent", &"--new-session", &"--cap-drop", &"ALL"]);
     add(&[&"--uid", &"1000", &"--gid", &"1000", &"--hostname", &"stage"]);
     for path in SYSTEM {

@@ -3,6 +3,11 @@
 //! What reaches outside the stage's own run is forwarded as a `Call`; the rest is answered
 //! from the lease.
 
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "any other reply than a call's own is one case: a fault of the host"
+)]
+
 use crate::runtime::state::State;
 use crate::session::Session;
 use crate::tools::ToolProcess;
@@ -194,7 +199,12 @@ fn input<'a>(session: &'a Session, stage: &str) -> Result<&'a Input, Failure> {
 }
 
 impl log::Host for State {
-    async fn write(&mut self, level: String, message: String, mut fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+    async fn write(
+        &mut self,
+        level: String,
+        message: String,
+        mut fields: Vec<(String, String)>,
+    ) -> wasmtime::Result<()> {
         let level = match level.as_str() {
             "debug" | "warn" | "error" => level.as_str(),
             _ => "info",
@@ -307,7 +317,12 @@ impl artifacts::HostWriter for State {
 }
 
 /// Sends the bytes to control, which hashes them, and then puts the artifact on the record.
-async fn store(session: &Session, name: String, media_type: String, body: reqwest::Body) -> Answer<artifacts::Artifact> {
+async fn store(
+    session: &Session,
+    name: String,
+    media_type: String,
+    body: reqwest::Body,
+) -> Answer<artifacts::Artifact> {
     let digest = match session.upload(body).await {
         Ok(uploaded) => uploaded.digest,
         Err(crate::transfer::Error::Refused { status: 413, text, .. }) => return Ok(Err(failure("too-large", text))),
