@@ -40,17 +40,16 @@ pub(crate) struct Hinted {
 
 /// Prints an error with its causes, once, and what to do about it.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    let mut text = String::new();
-    for (depth, cause) in error.chain().enumerate() {
-        let lead = if depth == 0 { "error: " } else { "  because: " };
-        text.push_str(&format!("{lead}{cause}\n"));
+    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+    // An error that was given a hint stands in the chain twice.
+    causes.dedup();
+    let mut text = format!("error: {}\n", causes.first().map_or("", String::as_str));
+    for cause in causes.iter().skip(1) {
+        text.push_str(&format!("  because: {cause}\n"));
     }
-    for cause in error.chain() {
-        let hint = cause.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
-        let problem = cause.downcast_ref::<Problem>();
-        if let Some(hint) = hint.or_else(|| problem?.hint.as_deref()) {
-            text.push_str(&format!("hint: {hint}\n"));
-        }
+    let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
+    if let Some(hint) = hint.or_else(|| error.downcast_ref::<Problem>()?.hint.as_deref()) {
+        text.push_str(&format!("hint: {hint}\n"));
     }
     note(text.trim_end());
     ExitCode::from(exit::ERRORED)

@@ -2,8 +2,35 @@
 
 use super::problem::Problem;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRequest, FromRequestParts};
-use axum::http::StatusCode;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::{StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+
+/// The largest body of a request, in bytes.
+pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+/// How much of a body that is too large is read and thrown away, so that its sender is
+/// there to hear why it is refused. Whoever sends more is cut off.
+const DRAINED_BYTES_MAX: usize = 16 << 20;
+
+/// Refuses a body that says that it is too large.
+pub(super) async fn refuse_large(request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if length.and_then(|text| text.parse::<usize>().ok()).is_none_or(|length| length <= BODY_BYTES_MAX) {
+        return next.run(request).await;
+    }
+    let mut body = request.into_body().into_data_stream();
+    let mut read = 0;
+    while let Some(Ok(piece)) = body.next().await {
+        read += piece.len();
+        if read > DRAINED_BYTES_MAX {
+            break;
+        }
+    }
+    let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).into_response()
+}
 
 /// A JSON body.
 #[derive(FromRequest)]

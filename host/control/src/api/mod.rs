@@ -107,7 +107,7 @@ pub fn router(api: Api) -> Router {
     let guarded = router.layer(axum::middleware::from_fn_with_state(api.tokens.clone(), auth::require_admin));
     let document = serde_json::to_string_pretty(&document).unwrap_or_default();
     Router::new()
-        .merge(guarded)
+        .merge(guarded.layer(axum::middleware::from_fn(extract::refuse_large)))
         .merge(service::router(api.clone(), document))
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)

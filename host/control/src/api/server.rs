@@ -13,8 +13,6 @@ use tokio_util::task::TaskTracker;
 
 /// How long a client may take to send its headers.
 const HEADERS: Duration = Duration::from_secs(10);
-/// The largest body of a request of the API, in bytes.
-const BODY_BYTES_MAX: usize = 1 << 20;
 /// The most connections at once.
 const CONNECTIONS_MAX: usize = 1_024;
 /// How long requests may take to end when the server stops.
@@ -22,7 +20,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`. `workers` has limits of its own.
 pub async fn serve(listener: TcpListener, api: Router, workers: Router, stop: CancellationToken) {
-    let router = Router::new().merge(workers).merge(api.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)));
+    let router = Router::new().merge(workers).merge(api.layer(DefaultBodyLimit::max(super::extract::BODY_BYTES_MAX)));
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let open = TaskTracker::new();
     loop {

@@ -16,6 +16,11 @@ pub fn classify(error: &Error, limits: &Limits) -> Fault {
     }
     match trap {
         Some(Trap::StackOverflow) => Fault::Limit { limit: format!("{} KiB of stack", STACK_BYTES_MAX >> 10) },
+        // A guest's compiler keeps a stack of its own in memory; running out of that is an
+        // access out of bounds, which only its backtrace tells from any other.
+        Some(Trap::MemoryOutOfBounds) if is_recursion(&backtrace(error)) => {
+            Fault::Limit { limit: "its own stack in memory, by calling itself again and again".into() }
+        }
         Some(trap) => Fault::Trap { message: trap.to_string(), backtrace: backtrace(error) },
         None => {
             let message = format!("{error:#}");
@@ -31,6 +36,12 @@ pub fn classify(error: &Error, limits: &Limits) -> Fault {
             }
         }
     }
+}
+
+/// Whether a backtrace goes round in a small circle for as long as it was kept.
+fn is_recursion(backtrace: &[String]) -> bool {
+    let circle: std::collections::BTreeSet<&String> = backtrace.iter().collect();
+    backtrace.len() >= 16 && circle.len() <= 4
 }
 
 /// The guest's functions, innermost first.

@@ -87,7 +87,7 @@ impl Teller<'_> {
 
     fn run(&self, reference: &str) -> Result<Run> {
         let run = self.api.start(PIPELINE, reference, &format!("demo-{reference}"))?;
-        watch::follow(self.api, &run)
+        watch::follow(self.api, reference, &run)
     }
 
     /// Fails unless the run ended so: in this state, because of this stage and its code.

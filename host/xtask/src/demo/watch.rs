@@ -14,11 +14,11 @@ use crate::ui::{self, Colour, Mark, Step};
 const PACE: Duration = Duration::from_millis(150);
 
 /// How long a run may take: far longer than any does.
-const LIMIT: Duration = Duration::from_secs(15 * 60);
+const LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// Follows a run to its end.
-pub(super) fn follow(api: &Api, started: &Run) -> Result<Run> {
-    let step = Step::new("  queued");
+pub(super) fn follow(api: &Api, reference: &str, started: &Run) -> Result<Run> {
+    let step = Step::new(format!("  {reference}"));
     let (begun, mut told) = (Instant::now(), HashSet::new());
     loop {
         let run = api.run(&started.id)?;

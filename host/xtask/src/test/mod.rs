@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use crate::env::Env;
 use crate::metadata::Metadata;
@@ -87,9 +87,8 @@ impl<'a> Setup<'a> {
     /// Builds what these suites need.
     fn prepare(env: &'a Env, suites: &[&Suite]) -> Result<Self> {
         let metadata = Metadata::of(env, &env.root)?;
-        let Some(package) = metadata.package(PACKAGE) else { bail!("the workspace has no package `{PACKAGE}`") };
-        let targets: Vec<String> =
-            package.targets.iter().filter(|target| target.is("test")).map(|target| target.name.clone()).collect();
+        let all = metadata.package(PACKAGE).into_iter().flat_map(|package| &package.targets);
+        let targets: Vec<String> = all.filter(|target| target.is("test")).map(|target| target.name.clone()).collect();
         let runs = |suite: &&&Suite| suite.runs != Runs::Target || targets.iter().any(|name| name == suite.name);
         let needs = suites.iter().filter(runs).map(|suite| suite.needs).max().unwrap_or(Needs::Nothing);
 
