@@ -44,6 +44,13 @@ impl Metadata {
         serde_json::from_str(&answer).context("cannot read what `cargo metadata` says")
     }
 
+    /// The names of the test targets of all packages but one.
+    pub(crate) fn test_targets_beside(&self, package: &str) -> Vec<String> {
+        let others = self.packages.iter().filter(|other| other.name != package);
+        let targets = others.flat_map(|other| &other.targets).filter(|target| target.is("test"));
+        targets.map(|target| target.name.clone()).collect()
+    }
+
     /// Finds a package.
     pub(crate) fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)

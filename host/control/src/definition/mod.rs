@@ -1,4 +1,4 @@
-//! The pipeline file: from TOML to the domain's [`Definition`], with a place for
+//! The pipeline file: from TOML to the domain's `Definition`, with a place for
 //! everything that is wrong.
 
 mod check;

@@ -10,6 +10,9 @@ use super::wire::{Entry, Logs, Problem, Ready, Run};
 /// How many parts of a log are read at most.
 const PARTS_MAX: usize = 1_000;
 
+/// How many characters are shown of an answer that cannot be read.
+const SHOWN_MAX: usize = 400;
+
 /// The API of one server.
 #[derive(Debug)]
 pub(super) struct Api {
@@ -86,7 +89,10 @@ impl Api {
 }
 
 fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
-    serde_json::from_str(&answer.body).with_context(|| format!("cannot read the answer `{}`", answer.body))
+    serde_json::from_str(&answer.body).with_context(|| {
+        let beginning: String = answer.body.chars().take(SHOWN_MAX).collect();
+        format!("cannot read the answer `{beginning}`")
+    })
 }
 
 /// What a refusal says, in words.

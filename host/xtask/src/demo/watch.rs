@@ -47,7 +47,8 @@ fn line(stage: &Stage) -> String {
         "skipped" => Mark::Skipped,
         _ => Mark::Bad,
     };
-    let time = stage.duration_ms.map(|millis| ui::seconds(Duration::from_millis(millis))).unwrap_or_default();
+    let time = stage.duration_ms.and_then(|millis| Duration::try_from_secs_f64(millis / 1_000.0).ok());
+    let time = time.map(ui::seconds).unwrap_or_default();
     let mut text = format!("  {} {:<8}{time:>9}", mark.sign(), stage.name);
     if mark != Mark::Good {
         text.push_str(&format!("  {}", stage.state));

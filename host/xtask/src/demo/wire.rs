@@ -45,7 +45,7 @@ pub(super) struct Stage {
     #[serde(default)]
     pub(super) phase: Option<String>,
     #[serde(default)]
-    pub(super) duration_ms: Option<u64>,
+    pub(super) duration_ms: Option<f64>,
     #[serde(default)]
     pub(super) failure: Option<Failure>,
     #[serde(default)]
@@ -124,7 +124,7 @@ mod tests {
         let run: Run = serde_json::from_value(serde_json::json!({
             "id": "01", "pipeline": "hello", "reference": "v1.0.2", "state": "failed", "new": 1,
             "stages": [
-                {"name": "build", "kind": "build", "state": "passed", "duration_ms": 12, "failure": null},
+                {"name": "build", "kind": "build", "state": "passed", "duration_ms": 12.5, "failure": null},
                 {"name": "deploy", "state": "failed", "failure": {"code": "unhealthy", "message": "no", "details": []}},
                 {"name": "later", "state": "errored", "fault": {"code": "trap", "message": "it trapped"}},
             ],

@@ -2,22 +2,26 @@
 
 use anyhow::Result;
 
+use super::Setup;
 use super::counts::{Counts, Tally};
-use super::{PACKAGE, Setup};
 use crate::process;
 use crate::ui::{self, Mark, Step};
 
 /// Runs the tests of each crate, then those in the documentation.
+///
+/// Always with the whole workspace selected, here and below: another selection would give
+/// dependencies other features, and compile the largest of them once more.
 pub(super) fn units(setup: &Setup) -> Result<Counts> {
-    let exclude = format!("--exclude={PACKAGE}");
-    let programs = run(setup, "unit", &["--workspace", &exclude, "--tests"])?;
-    let documentation = run(setup, "unit: documentation", &["--workspace", &exclude, "--doc"])?;
+    let mut arguments = vec!["--workspace", "--lib", "--bins"];
+    arguments.extend(setup.unit_targets.iter().flat_map(|name| ["--test", name.as_str()]));
+    let programs = run(setup, "unit", &arguments)?;
+    let documentation = run(setup, "unit: documentation", &["--workspace", "--doc"])?;
     Ok(programs + documentation)
 }
 
-/// Runs one test target of the package of tests.
+/// Runs one test target of the whole program.
 pub(super) fn target(setup: &Setup, name: &str) -> Result<Counts> {
-    run(setup, name, &["--package", PACKAGE, "--test", name])
+    run(setup, name, &["--workspace", "--test", name])
 }
 
 fn run(setup: &Setup, what: &str, arguments: &[&str]) -> Result<Counts> {

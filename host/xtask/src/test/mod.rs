@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::env::Env;
 use crate::metadata::Metadata;
 use crate::ui::{self, Colour, Mark};
-use crate::{guests, sandbox, slipway, toolchain};
+use crate::{guests, sandbox, toolchain};
 use counts::Counts;
 use suite::{Needs, Runs, Suite};
 
@@ -19,7 +19,7 @@ mod lint;
 mod suite;
 
 /// The package whose test targets are the suites that need a whole Slipway.
-const PACKAGE: &str = "slipway-tests";
+const PACKAGE: &str = "slipway";
 
 /// Runs the tests: all suites, or those that are named.
 ///
@@ -80,6 +80,8 @@ struct Setup<'a> {
     variables: Vec<(&'static str, std::path::PathBuf)>,
     /// The suites that there are tests for.
     targets: Vec<String>,
+    /// Test targets of the other packages.
+    unit_targets: Vec<String>,
     filter: Vec<String>,
 }
 
@@ -92,7 +94,9 @@ impl<'a> Setup<'a> {
         let runs = |suite: &&&Suite| suite.runs != Runs::Target || targets.iter().any(|name| name == suite.name);
         let needs = suites.iter().filter(runs).map(|suite| suite.needs).max().unwrap_or(Needs::Nothing);
 
-        let mut variables = vec![("SLIPWAY_REPO", env.root.clone()), ("SLIPWAY_BIN", env.slipway())];
+        let unit_targets = metadata.test_targets_beside(PACKAGE);
+
+        let mut variables = vec![("SLIPWAY_REPO", env.root.clone())];
         if needs >= Needs::Guests {
             let toolchain = toolchain::ensure(env)?;
             guests::build(env, &toolchain)?;
@@ -103,11 +107,7 @@ impl<'a> Setup<'a> {
         if needs >= Needs::Sandbox {
             sandbox::ensure(env)?;
         }
-        if needs >= Needs::Slipway {
-            let program = slipway::build(env)?;
-            variables.push(("SLIPWAY_BIN", program));
-        }
-        Ok(Self { env, variables, targets, filter: Vec::new() })
+        Ok(Self { env, variables, targets, unit_targets, filter: Vec::new() })
     }
 }
 

@@ -33,8 +33,6 @@ pub(super) enum Needs {
     Guests,
     /// What native tools run in.
     Sandbox,
-    /// The program.
-    Slipway,
 }
 
 /// All suites, in the order in which they are run: the quick ones first.
@@ -46,14 +44,14 @@ pub(super) const SUITES: [Suite; 6] = [
         needs: Needs::Guests,
     },
     Suite { name: "unit", about: "the tests of each crate", runs: Runs::Units, needs: Needs::Sandbox },
-    Suite { name: "api", about: "the HTTP API of a real server", runs: Runs::Target, needs: Needs::Slipway },
-    Suite { name: "e2e", about: "from a commit to a live app", runs: Runs::Target, needs: Needs::Slipway },
-    Suite { name: "recovery", about: "processes killed at any point", runs: Runs::Target, needs: Needs::Slipway },
+    Suite { name: "api", about: "the HTTP API of a real server", runs: Runs::Target, needs: Needs::Sandbox },
+    Suite { name: "e2e", about: "from a commit to a live app", runs: Runs::Target, needs: Needs::Sandbox },
+    Suite { name: "recovery", about: "processes killed at any point", runs: Runs::Target, needs: Needs::Sandbox },
     Suite {
         name: "docs",
         about: "the commands that the documentation tells",
         runs: Runs::Target,
-        needs: Needs::Slipway,
+        needs: Needs::Sandbox,
     },
 ];
 
