@@ -1,5 +1,6 @@
 //! What runs inside the host: the built-in plugins, the guests of the tests, the demo app.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,9 +31,25 @@ pub(crate) fn run(env: &Env, _: &Arguments) -> Result<ExitCode> {
 
 /// Builds all of them.
 pub(crate) fn build(env: &Env, toolchain: &Toolchain) -> Result<()> {
+    forget_other_toolchains(&env.guests_target(), &toolchain.identity()?)?;
     plugins(env, toolchain)?;
     guests(env, toolchain)?;
     app(env, toolchain)
+}
+
+/// Removes what was compiled with a toolchain whose standard library was another one: this
+/// one's compiler would not find the crates in it.
+fn forget_other_toolchains(target: &Path, identity: &str) -> Result<()> {
+    let record = target.join("toolchain");
+    if fs::read_to_string(&record).is_ok_and(|last| last == identity) {
+        return Ok(());
+    }
+    let compiled = target.join(TARGET);
+    if compiled.is_dir() {
+        fs::remove_dir_all(&compiled).with_context(|| format!("cannot remove `{}`", compiled.display()))?;
+    }
+    fs::create_dir_all(target)?;
+    fs::write(&record, identity).with_context(|| format!("cannot write `{}`", record.display()))
 }
 
 /// Builds the plugins: `plugin-cargo` becomes `cargo.wasm`.
@@ -119,4 +136,24 @@ fn collect(step: Step, components: &[Component], folder: &Path) -> Result<()> {
     };
     step.end(Mark::Good, &result);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_toolchain_compiled_is_not_used() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, compiled) = (folder.path().join("guests"), folder.path().join("guests").join(TARGET));
+        forget_other_toolchains(&target, "one").unwrap();
+        fs::create_dir(&compiled).unwrap();
+        forget_other_toolchains(&target, "one").unwrap();
+        assert!(compiled.is_dir());
+        forget_other_toolchains(&target, "two").unwrap();
+        assert!(!compiled.exists());
+        fs::create_dir(&compiled).unwrap();
+        forget_other_toolchains(&target, "two").unwrap();
+        assert!(compiled.is_dir());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod archive;
 mod command;
+mod local;
 mod location;
 mod snapshot;
 mod source;

@@ -2,6 +2,7 @@
 
 use super::archive;
 use super::command::{git, run};
+use super::local::Locals;
 use super::location::Location;
 use sha2::{Digest as _, Sha256};
 use slipway_domain::Revision;
@@ -106,6 +107,8 @@ pub struct Git {
 struct State {
     /// Commits known to be in a mirror.
     present: Mutex<HashSet<(Location, Revision)>>,
+    /// Processes that answer for repositories of this machine.
+    locals: Locals,
     /// One fetch at a time for each mirror.
     fetching: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -125,6 +128,9 @@ impl Git {
         let short = name.strip_prefix("refs/tags/").or_else(|| name.strip_prefix("refs/heads/")).unwrap_or(name);
         if !is_ref_name(short) {
             return Err(Error::InvalidReference(name.chars().take(100).flat_map(char::escape_debug).collect()));
+        }
+        if let Some(found) = self.resolve_local(location, name, short).await {
+            return Ok(found);
         }
         let tag = format!("refs/tags/{short}");
         let peeled = format!("{tag}^{{}}");
@@ -147,6 +153,22 @@ impl Git {
             (None, Some(revision)) => Ok(Resolved { revision, reference: Reference::Branch(short.to_owned()) }),
             (None, None) => Err(Error::UnknownReference { location: location.to_string(), reference: name.to_owned() }),
         }
+    }
+
+    /// The quick way for a repository of this machine; `None` where the slow one has to tell.
+    async fn resolve_local(&self, location: &Location, name: &str, short: &str) -> Option<Resolved> {
+        let path = location.as_path()?;
+        let tag = Reference::Tag(short.to_owned());
+        let branch = Reference::Branch(short.to_owned());
+        for (full, reference) in [(format!("refs/tags/{short}"), tag), (format!("refs/heads/{short}"), branch)] {
+            if name.starts_with("refs/") && name != full {
+                continue;
+            }
+            if let Some(revision) = self.state.locals.resolve(location, path, &full).await {
+                return Some(Resolved { revision, reference });
+            }
+        }
+        None
     }
 
     /// Whether an address leads to a repository.

@@ -47,6 +47,25 @@ async fn tags_branches_and_commits_are_resolved() {
 }
 
 #[tokio::test]
+async fn a_ref_that_moves_is_seen_at_once() {
+    let (folder, location, git) = repository();
+    let shop = folder.path().join("shop");
+    for round in 0..3 {
+        user(&shop, &["commit", "--quiet", "--allow-empty", "-m", "more"]);
+        let tag = format!("t{round}");
+        user(&shop, &["tag", &tag]);
+        if round == 1 {
+            user(&shop, &["pack-refs", "--all"]);
+            user(&shop, &["gc", "--quiet"]);
+        }
+        let head = user(&shop, &["rev-parse", "HEAD"]);
+        for name in ["main", tag.as_str(), "refs/heads/main"] {
+            assert_eq!(git.resolve(&location, name).await.unwrap().revision.as_str(), head, "{name} in round {round}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_ref_or_not_there_is_told_apart() {
     let (_folder, location, git) = repository();
     for missing in ["v9.9.9", "refs/heads/v1.0.0", "refs/tags/main"] {

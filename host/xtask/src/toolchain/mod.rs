@@ -7,6 +7,7 @@
 use std::env::{join_paths, split_paths, var_os};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -69,12 +70,26 @@ impl Toolchain {
         command
     }
 
+    /// Returns what tells its standard library for [`TARGET`] from any other. Crates that
+    /// were compiled against one cannot be used with another, and cargo does not see the
+    /// difference between two toolchains of the same version.
+    pub(crate) fn identity(&self) -> Result<String> {
+        let library = self.library().context("the toolchain has lost its standard library")?;
+        let data = library.metadata()?;
+        let modified = data.modified()?.duration_since(SystemTime::UNIX_EPOCH)?;
+        let name = library.file_name().unwrap_or_default().to_string_lossy();
+        Ok(format!("{name} {} {}", data.len(), modified.as_nanos()))
+    }
+
     /// Whether it has a standard library for [`TARGET`].
     fn is_complete(&self) -> bool {
-        let library = self.root.join("lib/rustlib").join(TARGET).join("lib");
-        self.rustc.is_file()
-            && self.cargo.is_file()
-            && crate::files::list(&library).is_ok_and(|files| files.iter().any(|file| is_std(file)))
+        self.rustc.is_file() && self.cargo.is_file() && self.library().is_some()
+    }
+
+    /// Finds the standard library for [`TARGET`].
+    fn library(&self) -> Option<PathBuf> {
+        let folder = self.root.join("lib/rustlib").join(TARGET).join("lib");
+        crate::files::list(&folder).ok()?.into_iter().find(|file| is_std(file))
     }
 }
 
