@@ -59,6 +59,25 @@ async fn a_stage_whose_worker_is_killed_is_taken_up_by_the_next() {
     assert_eq!(outcomes, ["lost", "passed"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_stopped_in_good_order_takes_its_runs_up_again() {
+    let mut server = Server::start();
+    let repository = Repository::with(PIPELINE, &["says_hello", "slow", "reads_input", "noop_deploy"]);
+    server.add("work", repository.path()).await;
+    let mut ids = Vec::new();
+    for pause in [0, 30, 200, 500, 1_000] {
+        ids.push(server.trigger("work", "main").await);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        server.stop();
+        server.restart();
+    }
+    for id in ids {
+        let run = server.end(&id).await;
+        assert_eq!(run["state"], "passed", "{run:#}");
+        check(&server, &run).await;
+    }
+}
+
 /// A small generator (xorshift64), so that a failing seed can be run again.
 struct Random(u64);
 

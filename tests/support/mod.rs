@@ -72,6 +72,13 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Ends the process in good order, as SIGTERM asks for.
+    pub fn stop(&mut self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success(), "it ends in good order");
+    }
+
     /// Starts it again on the same folder and address.
     pub fn restart(&mut self) {
         let listen = self.api.trim_start_matches("http://").to_owned();

@@ -22,7 +22,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_
 /// A child that has run for so long is started again without a longer pause.
 const STEADY: Duration = Duration::from_secs(30);
 /// How long a child may take to end when it is told to.
-const STOP: Duration = Duration::from_secs(25);
+const STOP: Duration = Duration::from_secs(10);
 
 /// What the names of workers begin with that end with this process.
 pub const EMBEDDED: &str = "embedded-";

@@ -140,7 +140,9 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     let workers = Workers::new(scheduler.clone(), broker, plugins.clone(), blobs.clone(), questions);
     let worker_routes = api::guard_worker(workers.router(), tokens.clone());
     let routes = api::router(Api { scheduler: scheduler.clone(), store, blobs, apps: apps.clone(), plugins, tokens });
-    let serving = tokio::spawn(api::serve(listener, routes, worker_routes, stop.clone()));
+    // Closed last: a worker that is stopping still has things to say.
+    let close = CancellationToken::new();
+    let serving = tokio::spawn(api::serve(listener, routes, worker_routes, close.clone()));
 
     let expiring = scheduler.clone();
     let expire = tokio::spawn(async move {
@@ -174,11 +176,15 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     ready(&running);
 
     stop.cancelled().await;
-    expire.abort();
-    for task in [Some(kept_apps), kept_worker, Some(serving)].into_iter().flatten() {
+    for task in [kept_worker, Some(kept_apps)].into_iter().flatten() {
         if let Err(error) = task.await {
             tracing::warn!(%error, "a task ended badly");
         }
+    }
+    expire.abort();
+    close.cancel();
+    if let Err(error) = serving.await {
+        tracing::warn!(%error, "the listener ended badly");
     }
     Ok(())
 }

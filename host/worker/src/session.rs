@@ -13,6 +13,7 @@ use slipway_protocol::message::Metering;
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::{Call, Lease, Reply};
 use std::collections::BTreeSet;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -78,7 +79,7 @@ impl Session {
     }
 
     /// Sends the bytes of an artifact to control.
-    pub async fn upload(&self, body: reqwest::Body) -> Result<Uploaded, transfer::Error> {
+    pub async fn upload(&self, body: impl Fn() -> io::Result<reqwest::Body>) -> Result<Uploaded, transfer::Error> {
         self.transfer.upload(self.lease.epoch, body).await
     }
 

@@ -8,14 +8,19 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use slipway_domain::Digest;
-use slipway_protocol::EPOCH_HEADER;
+use slipway_protocol::{EPOCH_HEADER, SELF_FENCE_SECONDS};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use tokio::io::AsyncWriteExt;
 
 /// How long one transfer may stand still.
 const IDLE: Duration = Duration::from_secs(30);
+/// For how long a control that cannot be reached is asked again: it may be restarting, and
+/// the lease outlives that.
+const RETRY: Duration = Duration::from_secs(SELF_FENCE_SECONDS);
+/// The pause before it is asked again.
+const PAUSE: Duration = Duration::from_millis(200);
 /// How many files of a kind are kept for the next stage.
 const KEPT: usize = 64;
 
@@ -130,23 +135,52 @@ impl Transfer {
         Ok(path)
     }
 
-    /// Sends the bytes of an artifact; control hashes and stores them.
-    pub async fn upload(&self, epoch: u64, body: reqwest::Body) -> Result<Uploaded, Error> {
+    /// Sends the bytes of an artifact; control hashes and stores them. `body` is asked for
+    /// the bytes again when the connection broke.
+    pub async fn upload(&self, epoch: u64, body: impl Fn() -> io::Result<reqwest::Body>) -> Result<Uploaded, Error> {
         let what = "an artifact";
-        let request = self.client.put(format!("{}/worker/v1/leases/{epoch}/blobs", self.control));
-        let response = self.send(request.header(EPOCH_HEADER, epoch).body(body), what).await?;
+        let url = format!("{}/worker/v1/leases/{epoch}/blobs", self.control);
+        let response = self
+            .retry(what, || {
+                let body = body().map_err(|source| Error::Disk { what: what.to_owned(), source })?;
+                Ok(self.client.put(&url).header(EPOCH_HEADER, epoch).body(body))
+            })
+            .await?;
         response.json().await.map_err(|source| broken(what, source))
     }
 
+    /// Sends a request that has no body.
     async fn send(&self, request: RequestBuilder, what: &str) -> Result<Response, Error> {
-        let request = request.header(AUTHORIZATION, format!("Bearer {}", self.token));
-        let response = request.send().await.map_err(|source| broken(what, source))?;
-        if response.status().is_success() {
-            return Ok(response);
+        self.retry(what, || {
+            request.try_clone().ok_or_else(|| Error::Disk {
+                what: what.to_owned(),
+                source: io::Error::other("a request with a body that is read once"),
+            })
+        })
+        .await
+    }
+
+    /// Sends a request, again and again while control cannot be reached.
+    async fn retry(&self, what: &str, request: impl Fn() -> Result<RequestBuilder, Error>) -> Result<Response, Error> {
+        let until = Instant::now() + RETRY;
+        loop {
+            let request = request()?.header(AUTHORIZATION, format!("Bearer {}", self.token));
+            let response = match request.send().await {
+                Ok(response) => response,
+                Err(error) if Instant::now() < until => {
+                    tracing::debug!(%error, what, "control cannot be reached: asking again");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(source) => return Err(broken(what, source)),
+            };
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            let status = response.status().as_u16();
+            let text = response.text().await.unwrap_or_default().chars().take(500).collect();
+            return Err(Error::Refused { what: what.to_owned(), status, text });
         }
-        let status = response.status().as_u16();
-        let text = response.text().await.unwrap_or_default().chars().take(500).collect();
-        Err(Error::Refused { what: what.to_owned(), status, text })
     }
 
     /// Writes a body to a new file, and gives it its name once it is whole and right.

@@ -23,8 +23,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-/// How long a worker that is stopped in good order waits for what it runs.
-const DRAIN: Duration = Duration::from_secs(20);
+/// How long a worker that is stopped in good order waits for what it runs. What does not
+/// end by then is taken up by another, or by this one when it is started again.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What a worker is started with.
 pub struct Options {

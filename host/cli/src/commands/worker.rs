@@ -69,7 +69,7 @@ fn stop_with_parent(stop: CancellationToken) -> anyhow::Result<()> {
         while std::io::stdin().lock().read(&mut rest).is_ok_and(|read| read > 0) {}
         stop.cancel();
         // What does not end by itself then, ends here.
-        std::thread::sleep(std::time::Duration::from_secs(22));
+        std::thread::sleep(std::time::Duration::from_secs(8));
         std::process::abort();
     })?;
     Ok(())

@@ -23,6 +23,9 @@ pub fn classify(error: &Error, limits: &Limits) -> Fault {
         }
         Some(trap) => Fault::Trap { message: trap.to_string(), backtrace: backtrace(error) },
         None => {
+            if is_host(error) {
+                return Fault::Host { message: format!("{error:#}") };
+            }
             let message = format!("{error:#}");
             if message.contains("too many bytes") || message.contains("hostcall fuel") {
                 return Fault::Limit { limit: format!("{} MiB copied in one call", HOSTCALL_BYTES_MAX >> 20) };
@@ -36,6 +39,14 @@ pub fn classify(error: &Error, limits: &Limits) -> Fault {
             }
         }
     }
+}
+
+/// Whether a host function could not do its part, through no fault of the guest.
+fn is_host(error: &Error) -> bool {
+    error.downcast_ref::<crate::transfer::Error>().is_some()
+        || error.downcast_ref::<crate::workspace::Error>().is_some()
+        || error.downcast_ref::<std::io::Error>().is_some()
+        || error.downcast_ref::<crate::outbox::Fenced>().is_some()
 }
 
 /// Whether a backtrace goes round in a small circle for as long as it was kept.

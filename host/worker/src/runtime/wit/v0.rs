@@ -11,6 +11,7 @@
 use crate::runtime::state::State;
 use crate::session::Session;
 use crate::tools::ToolProcess;
+use bytes::Bytes;
 use slipway_domain::Digest;
 use slipway_protocol::call::{ReleaseInfo, TestCase};
 use slipway_protocol::lease::Input;
@@ -252,13 +253,14 @@ impl artifacts::Host for State {
         if bytes.len() > CALL_BYTES_MAX {
             return Ok(Err(failure("too-large", "one call carries at most 4 MiB: use `create` or `put-file`")));
         }
-        store(&self.session, name, media_type, bytes.into()).await
+        let bytes = Bytes::from(bytes);
+        store(&self.session, name, media_type, || Ok(bytes.clone().into())).await
     }
 
     async fn put_file(&mut self, name: String, media_type: String, path: String) -> Answer<artifacts::Artifact> {
         let file = self.session.workspace.root().await?.read(&path);
         match file {
-            Ok(file) => store(&self.session, name, media_type, tokio::fs::File::from_std(file).into()).await,
+            Ok(file) => store(&self.session, name, media_type, || from_start(&file)).await,
             Err(error) => Ok(Err(failure("no-such-file", format!("cannot read `{}`: {error}", path.escape_debug())))),
         }
     }
@@ -305,9 +307,8 @@ impl artifacts::HostWriter for State {
     async fn finish(&mut self, writer: Resource<Writer>) -> Answer<artifacts::Artifact> {
         let writer = self.table.get_mut(&writer)?;
         let (name, media_type) = (writer.name.clone(), writer.media_type.clone());
-        let mut file = writer.file.try_clone()?;
-        file.rewind()?;
-        store(&self.session, name, media_type, tokio::fs::File::from_std(file).into()).await
+        let file = writer.file.try_clone()?;
+        store(&self.session, name, media_type, || from_start(&file)).await
     }
 
     async fn drop(&mut self, writer: Resource<Writer>) -> wasmtime::Result<()> {
@@ -316,12 +317,19 @@ impl artifacts::HostWriter for State {
     }
 }
 
+/// A file from its beginning, as a body.
+fn from_start(file: &std::fs::File) -> std::io::Result<reqwest::Body> {
+    let mut file = file.try_clone()?;
+    file.rewind()?;
+    Ok(tokio::fs::File::from_std(file).into())
+}
+
 /// Sends the bytes to control, which hashes them, and then puts the artifact on the record.
 async fn store(
     session: &Session,
     name: String,
     media_type: String,
-    body: reqwest::Body,
+    body: impl Fn() -> std::io::Result<reqwest::Body>,
 ) -> Answer<artifacts::Artifact> {
     let digest = match session.upload(body).await {
         Ok(uploaded) => uploaded.digest,
