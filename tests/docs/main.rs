@@ -1,0 +1,157 @@
+//! What the documentation tells is done as it is told.
+
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a test that meets what it does not expect has failed"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::PathBuf;
+use std::process::Command;
+use support::{Repository, Server, root, slipway};
+
+fn page(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap()
+}
+
+/// The blocks of a language on a page, in order.
+fn blocks(page: &str, language: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut open: Option<String> = None;
+    for line in page.lines() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(tag)) => open = Some(if tag == language { String::new() } else { "\0".into() }),
+            (Some(text), Some(_)) => {
+                if !text.starts_with('\0') {
+                    found.push(std::mem::take(text));
+                }
+                open = None;
+            }
+            (Some(text), None) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            (None, None) => {}
+        }
+    }
+    found
+}
+
+/// Runs lines of a shell as a reader would, and returns what they print.
+fn shell(script: &str, folder: &std::path::Path) -> String {
+    let path = format!(
+        "{}:{}",
+        PathBuf::from(env!("CARGO_BIN_EXE_slipway")).parent().unwrap().display(),
+        std::env::var("PATH").unwrap()
+    );
+    let output = Command::new("bash")
+        .args(["-euo", "pipefail", "-c", script])
+        .current_dir(folder)
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(output.status.success(), "{script}\n{}{}", text(&output.stdout), text(&output.stderr));
+    text(&output.stdout)
+}
+
+fn demo() -> Repository {
+    let repository = Repository::new();
+    repository.copy(&root().join("tests/app"));
+    // The page's own pipeline file, not that of the app.
+    repository.write("slipway.toml", blocks(&page("docs/quick-start.md"), "toml")[0].as_bytes());
+    repository.commit("one", Some("v1.0.0"));
+    repository
+}
+
+/// The page's addresses and places, as they are in the test.
+fn here(text: &str, server: &Server, repository: &Repository) -> String {
+    text.replace("~/.local/share/slipway/token", server.data().join("token").to_str().unwrap())
+        .replace("http://127.0.0.1:7077", &server.api)
+        .replace("hello.localhost:7080", &format!("hello.localhost:{}", server.apps_port))
+        .replace("/path/to/repository", repository.path().to_str().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quick_start_works_by_curl_alone() {
+    let server = Server::start();
+    let repository = demo();
+    let page = page("docs/quick-start.md");
+    let (_, curl) = page.split_once("## The same by `curl`").unwrap();
+    let [trigger, ask] = &blocks(curl, "sh")[..] else { panic!("two blocks") };
+    let triggered = shell(&here(trigger, &server, &repository), repository.path());
+    let run: serde_json::Value = serde_json::from_str(&triggered[triggered.rfind("{\"id\"").unwrap()..]).unwrap();
+    let id = run["id"].as_str().unwrap();
+    let setup: String = trigger.lines().take(2).map(|line| format!("{line}\n")).collect();
+    let asked = shell(&here(&format!("{setup}{}", ask.replace("<id>", id)), &server, &repository), repository.path());
+    assert!(asked.contains("\"state\":\"passed\"") && asked.ends_with("{\"version\":\"1.0.0\"}"), "{asked}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quick_start_works_by_the_command() {
+    let server = Server::start();
+    let repository = demo();
+    let page = page("docs/quick-start.md");
+    let (_, after) = page.split_once("## A server").unwrap();
+    let commands = &blocks(after, "sh")[1];
+    let setup =
+        format!("export SLIPWAY_SERVER={} SLIPWAY_TOKEN_FILE={}\n", server.api, server.data().join("token").display());
+    // A rollback needs a release before.
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let text = std::fs::read_to_string(repository.path().join(file)).unwrap();
+        repository.write(file, text.replace("version = \"1.0.0\"", "version = \"1.1.0\"").as_bytes());
+    }
+    repository.commit("two", Some("v1.1.0"));
+    let twice = commands.replace("slipway releases", "slipway trigger hello v1.1.0\nslipway releases");
+    let told = shell(&here(&format!("{setup}{twice}"), &server, &repository), repository.path());
+    assert!(told.contains("✓ deploy  passed") && told.contains("hello runs 1.0.0 again"), "{told}");
+}
+
+#[test]
+fn the_example_of_the_plugin_guide_is_a_plugin_of_the_sdk() {
+    let guide = page("docs/plugins-rust.md");
+    let example = &blocks(&guide, "rust")[0];
+    for word in ["use slipway_sdk::prelude::*;", "#[config]", "slipway_sdk::tester! {", "-> Result<(), Failure>"] {
+        assert!(example.contains(word), "{word}");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut pages = vec![root().join("README.md"), root().join("ARCHITECTURE.md")];
+    pages.extend(std::fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    let mut links = 0;
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("http") || link.starts_with('#') {
+                continue;
+            }
+            let target = page.parent().unwrap().join(link.split('#').next().unwrap());
+            assert!(target.exists(), "{}: {link}", page.display());
+            links += 1;
+        }
+    }
+    assert!(links >= 5, "{links}");
+}
+
+#[test]
+fn every_command_that_the_documentation_names_is_there() {
+    let help = String::from_utf8(slipway().arg("--help").output().unwrap().stdout).unwrap();
+    for page in ["README.md", "docs/quick-start.md", "docs/pipeline.md", "docs/plugins-rust.md", "docs/http-api.md"] {
+        for word in self::page(page).split("slipway ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
+            let word = word.trim_matches(|c: char| !c.is_ascii_lowercase());
+            let is_command = [
+                "run", "check", "serve", "worker", "pipeline", "trigger", "runs", "logs", "cancel", "releases",
+                "rollback", "plugin", "doctor",
+            ]
+            .contains(&word);
+            assert!(!is_command || help.contains(&format!("  {word} ")), "{page}: {word}");
+        }
+    }
+}
