@@ -72,6 +72,39 @@ fn a_server_that_cannot_start_says_why() {
 }
 
 #[test]
+fn a_database_of_another_version_is_left_as_it_is() {
+    use std::io::{Read, Seek, SeekFrom, Write};
+    let mut server = Server::start();
+    server.stop();
+    let path = server.data().join("slipway.db");
+    // The schema's version stands at byte 60 of the header (sqlite.org/fileformat.html).
+    let mut file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
+    for (version, advice) in [(0_u32, "written by an older version"), (99, "written by a newer version")] {
+        file.seek(SeekFrom::Start(60)).unwrap();
+        file.write_all(&version.to_be_bytes()).unwrap();
+        let (code, _, err) = output(slipway().args(["serve", "--listen", "127.0.0.1:0", "--data"]).arg(server.data()));
+        assert_eq!(code, 3, "{err}");
+        assert!(err.contains(&format!("has schema version {version}")) && err.contains(advice), "{err}");
+    }
+    let mut now = [0; 4];
+    file.seek(SeekFrom::Start(60)).unwrap();
+    file.read_exact(&mut now).unwrap();
+    assert_eq!(u32::from_be_bytes(now), 99, "nothing was changed");
+}
+
+#[test]
+fn an_apps_port_in_use_is_told() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let (code, _, err) = output(
+        slipway().args(["serve", "--listen", "127.0.0.1:0", "--apps-listen", &address, "--data"]).arg(folder.path()),
+    );
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains(&address) && err.contains("--apps-listen"), "{err}");
+}
+
+#[test]
 fn a_server_that_cannot_be_reached_is_told_with_the_way_out() {
     let (code, _, err) = output(slipway().args(["runs", "--server", "http://127.0.0.1:1"]).env("SLIPWAY_TOKEN", "x"));
     assert_eq!(code, 3);

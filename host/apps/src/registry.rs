@@ -189,6 +189,21 @@ impl Registry {
         Ok(())
     }
 
+    /// Takes the traffic from whichever release of an app has it, and drops the releases that
+    /// are not kept. An app that is not there has none already.
+    pub(crate) fn stop(&self, app: &AppName, keep: &HashSet<ReleaseId>) {
+        let mut inner = self.write();
+        let before = inner.apps.get_mut(app).and_then(|entry| entry.live.take());
+        let gone: Vec<Arc<Release>> = inner
+            .releases
+            .extract_if(|id, release| release.identity().app == *app && !keep.contains(id))
+            .map(|(_, release)| release)
+            .collect();
+        // As above.
+        drop(inner);
+        drop((before, gone));
+    }
+
     /// Takes a candidate out. That there is none is no error: the order may come twice.
     pub(crate) fn remove(&self, id: &ReleaseId) -> Result<(), Error> {
         let mut inner = self.write();

@@ -151,3 +151,20 @@ fn an_app_without_releases_is_forgotten() {
     assert_eq!(fixture.ids(), []);
     assert!(matches!(fixture.registry.route(&app("shop")), Route::Unknown));
 }
+
+#[test]
+fn a_stopped_app_has_no_release_until_the_next_one() {
+    let fixture = Fixture::new();
+    fixture.registry.stop(&app("shop"), &HashSet::new());
+    fixture.add("shop", 1);
+    fixture.add("shop", 2);
+    fixture.add("other", 3);
+    fixture.registry.get(&id(1)).unwrap().found(true);
+    fixture.switch("shop", 1, &[2]).unwrap();
+    fixture.registry.stop(&app("shop"), &[id(2)].into());
+    assert!(matches!(fixture.registry.route(&app("shop")), Route::Down));
+    assert!(fixture.registry.get(&id(1)).is_err() && fixture.registry.get(&id(2)).is_ok());
+    assert!(fixture.registry.get(&id(3)).is_ok(), "another app's stays");
+    fixture.registry.get(&id(2)).unwrap().found(true);
+    assert_eq!(fixture.switch("shop", 2, &[]), Ok(()));
+}

@@ -139,7 +139,14 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
 
     let workers = Workers::new(scheduler.clone(), broker, plugins.clone(), blobs.clone(), questions);
     let worker_routes = api::guard_worker(workers.router(), tokens.clone());
-    let routes = api::router(Api { scheduler: scheduler.clone(), store, blobs, apps: apps.clone(), plugins, tokens });
+    let routes = api::router(Api {
+        scheduler: scheduler.clone(),
+        store: store.clone(),
+        blobs,
+        apps: apps.clone(),
+        plugins,
+        tokens,
+    });
     // Closed last: a worker that is stopping still has things to say.
     let close = CancellationToken::new();
     let serving = tokio::spawn(api::serve(listener, routes, worker_routes, close.clone()));
@@ -186,6 +193,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     if let Err(error) = serving.await {
         tracing::warn!(%error, "the listener ended badly");
     }
+    store.close().await;
     Ok(())
 }
 

@@ -204,8 +204,9 @@ impl<D: Duties> Link<D> {
                 Some(message) = self.outgoing.recv(), if welcome => self.say(&mut to, message).await,
                 _ = renew.tick() => {
                     self.leases.fence_overdue();
+                    // Also without leases: control takes a silent worker for a dead one.
                     let epochs = self.leases.epochs();
-                    if epochs.is_empty() { Ok(()) } else { self.say(&mut to, FromWorker::Renew { epochs }).await }
+                    if welcome { self.say(&mut to, FromWorker::Renew { epochs }).await } else { Ok(()) }
                 }
             };
             if let Err(error) = step {
@@ -224,10 +225,17 @@ impl<D: Duties> Link<D> {
     }
 
     /// After a new connection: leases that control no longer knows are lost, the others say
-    /// again what it has not stored. What waited to be sent is among that.
+    /// again what it has not stored. Frames that waited to be sent are among that.
     fn resume(&mut self, resumed: &[(u64, u64)]) {
+        let mut waiting = Vec::new();
         while let Ok(message) = self.outgoing.try_recv() {
-            drop(message);
+            if !matches!(message, FromWorker::Frame { .. }) {
+                waiting.push(message);
+            }
+        }
+        for message in waiting {
+            // The receiver lives as long as this link.
+            let _open = self.wire.send(message);
         }
         let known: HashMap<u64, u64> = resumed.iter().copied().collect();
         for epoch in self.leases.epochs() {

@@ -56,6 +56,29 @@ pub(crate) async fn switch(
     Ok(Json(serde_json::json!({})))
 }
 
+/// The body of `POST /apps/{app}/stop`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Stop {
+    #[serde(default)]
+    keep: Vec<String>,
+}
+
+/// Takes an app out of the traffic: it has no release that is good.
+pub(crate) async fn stop(
+    State(admin): State<Admin>,
+    app: Result<Path<String>, PathRejection>,
+    body: Result<Json<Stop>, JsonRejection>,
+) -> Result<Json<serde_json::Value>, Refusal> {
+    let Path(app) = app?;
+    let app = AppName::new(app)?;
+    let Json(Stop { keep }) = body?;
+    let keep: HashSet<ReleaseId> = keep.into_iter().map(ReleaseId::new).collect::<Result<_, InvalidName>>()?;
+    admin.registry.stop(&app, &keep);
+    info!(app = %app, "app `{app}` has no live release");
+    Ok(Json(serde_json::json!({})))
+}
+
 /// Tells which apps there are and how they do.
 pub(crate) async fn status(State(admin): State<Admin>) -> Json<Status> {
     Json(Status { apps: admin.registry.status().into_iter().map(view).collect() })

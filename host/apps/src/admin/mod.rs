@@ -36,6 +36,7 @@ pub(crate) fn router(registry: Arc<Registry>, runtime: Arc<Runtime>, token: Stri
         .route("/healthz", get(healthz))
         .route("/status", get(apps::status))
         .route("/apps/{app}/switch", post(apps::switch))
+        .route("/apps/{app}/stop", post(apps::stop))
         .route("/releases/{id}", put(releases::create).delete(releases::remove))
         .route("/releases/{id}/health", post(releases::health))
         .fallback(nothing)

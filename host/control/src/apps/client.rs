@@ -58,6 +58,8 @@ pub trait AppHost: Send + Sync {
     async fn health(&self, release: &str, path: &str, within: Duration) -> Result<Health, HostError>;
     /// Gives an app's traffic to a release, and drops those that are neither it nor kept.
     async fn switch(&self, app: &str, release: &str, keep: &[String], trusted: bool) -> Result<(), HostError>;
+    /// Takes an app out of the traffic, and drops its releases that are not kept.
+    async fn stop(&self, app: &str, keep: &[String]) -> Result<(), HostError>;
 }
 
 /// The app host in its own process, spoken to over loopback.
@@ -117,5 +119,10 @@ impl AppHost for HttpAppHost {
         let request = self.request(reqwest::Method::POST, &format!("/apps/{app}/switch"))?;
         let request = request.json(&serde_json::json!({ "release": release, "keep": keep, "trusted": trusted }));
         check(request.send().await?).await.map(drop)
+    }
+
+    async fn stop(&self, app: &str, keep: &[String]) -> Result<(), HostError> {
+        let request = self.request(reqwest::Method::POST, &format!("/apps/{app}/stop"))?;
+        check(request.json(&serde_json::json!({ "keep": keep })).send().await?).await.map(drop)
     }
 }

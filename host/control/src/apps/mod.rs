@@ -225,7 +225,7 @@ impl Apps {
             .collect();
         match releases.live() {
             Some(live) => Ok(self.host.switch(app.as_str(), live.id.as_str(), &keep, trusted).await?),
-            None => Ok(()),
+            None => Ok(self.host.stop(app.as_str(), &keep).await?),
         }
     }
 

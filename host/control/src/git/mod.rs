@@ -2,7 +2,6 @@
 
 mod archive;
 mod command;
-mod local;
 mod location;
 mod snapshot;
 mod source;

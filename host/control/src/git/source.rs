@@ -2,7 +2,6 @@
 
 use super::archive;
 use super::command::{git, run};
-use super::local::Locals;
 use super::location::Location;
 use sha2::{Digest as _, Sha256};
 use slipway_domain::Revision;
@@ -107,8 +106,6 @@ pub struct Git {
 struct State {
     /// Commits known to be in a mirror.
     present: Mutex<HashSet<(Location, Revision)>>,
-    /// Processes that answer for repositories of this machine.
-    locals: Locals,
     /// One fetch at a time for each mirror.
     fetching: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -155,20 +152,30 @@ impl Git {
         }
     }
 
-    /// The quick way for a repository of this machine; `None` where the slow one has to tell.
+    /// The quick way for a repository of this machine: one process instead of two. `None`
+    /// where the slow one has to tell. Only refs of exactly these names count: git's own
+    /// guessing (`rev-parse`) would take a branch `refs/tags/v1`, or `x-g0123abc`, for a tag.
     async fn resolve_local(&self, location: &Location, name: &str, short: &str) -> Option<Resolved> {
         let path = location.as_path()?;
-        let tag = Reference::Tag(short.to_owned());
-        let branch = Reference::Branch(short.to_owned());
-        for (full, reference) in [(format!("refs/tags/{short}"), tag), (format!("refs/heads/{short}"), branch)] {
-            if name.starts_with("refs/") && name != full {
-                continue;
-            }
-            if let Some(revision) = self.state.locals.resolve(location, path, &full).await {
-                return Some(Resolved { revision, reference });
-            }
-        }
-        None
+        let (tag, branch) = (format!("refs/tags/{short}"), format!("refs/heads/{short}"));
+        let mut command = git(None);
+        // In the repository itself, and in none around it.
+        command.env("GIT_CEILING_DIRECTORIES", path.parent().unwrap_or(path)).current_dir(path);
+        command.args(["for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", &tag, &branch]);
+        let listed = run(command, ASK).await.ok()?;
+        let listed = String::from_utf8_lossy(&listed);
+        let found = |wanted: &str| {
+            listed.lines().filter(|_| name == short || name == wanted).find_map(|line| {
+                let mut words = line.split(' ');
+                let (full, object, peeled) = (words.next()?, words.next()?, words.next()?);
+                let commit = if peeled.is_empty() { object } else { peeled };
+                (full == wanted).then(|| Revision::new(commit).ok())?
+            })
+        };
+        let resolved = |reference| move |revision| Resolved { revision, reference };
+        found(&tag)
+            .map(resolved(Reference::Tag(short.to_owned())))
+            .or_else(|| found(&branch).map(resolved(Reference::Branch(short.to_owned()))))
     }
 
     /// Whether an address leads to a repository.

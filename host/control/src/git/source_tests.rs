@@ -66,6 +66,21 @@ async fn a_ref_that_moves_is_seen_at_once() {
 }
 
 #[tokio::test]
+async fn only_a_tag_is_taken_for_a_tag() {
+    let (folder, location, git) = repository();
+    let shop = folder.path().join("shop");
+    let head = user(&shop, &["rev-parse", "HEAD"]);
+    // What git's own guessing would take for a tag.
+    user(&shop, &["update-ref", "refs/heads/refs/tags/v9", &head]);
+    user(&shop, &["branch", "v8"]);
+    let described = format!("v7-g{}", &head[..10]);
+    for name in ["refs/tags/v9", "refs/tags/v8", described.as_str()] {
+        assert!(matches!(git.resolve(&location, name).await, Err(Error::UnknownReference { .. })), "{name}");
+    }
+    assert_eq!(git.resolve(&location, "v8").await.unwrap().reference, Reference::Branch("v8".into()));
+}
+
+#[tokio::test]
 async fn what_is_no_ref_or_not_there_is_told_apart() {
     let (_folder, location, git) = repository();
     for missing in ["v9.9.9", "refs/heads/v1.0.0", "refs/tags/main"] {

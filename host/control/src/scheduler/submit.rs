@@ -9,7 +9,7 @@ use crate::store::rows::{EventRecord, PipelineRow, RunRow};
 use crate::store::{CommitError, Submission, Submitted, Write};
 use sha2::{Digest as _, Sha256};
 use slipway_domain::grant::Tier;
-use slipway_domain::run::Run;
+use slipway_domain::run::{Action, Run};
 use slipway_domain::{PipelineName, Revision, RunId};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -187,8 +187,17 @@ impl Scheduler {
             let state = active.run.state().as_str().to_owned();
             rest.push(active.event(EventRecord::RunEnded { state }));
         }
+        // In a task of its own: a caller that goes away in between must not leave a run that
+        // is stored and that nobody drives.
+        let scheduler = self.clone();
+        let accept = tokio::spawn(async move { scheduler.accept(active, actions, rest).await });
+        accept.await.unwrap_or(Err(Refused::Store(CommitError::Closed)))
+    }
+
+    async fn accept(&self, active: Active, actions: Vec<Action>, rest: Vec<Write>) -> Result<RunId, Refused> {
+        let id = active.id.clone();
         match self.store.submit(Submission { run: active.row.clone(), rest }).await? {
-            Submitted::Before(id) => Ok(RunId::new(id).unwrap_or_else(|_| active.id.clone())),
+            Submitted::Before(before) => Ok(RunId::new(before).unwrap_or(id)),
             Submitted::KeyUsed => Err(Refused::KeyUsed),
             Submitted::New => {
                 let mut inner = self.lock();

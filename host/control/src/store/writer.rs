@@ -62,6 +62,7 @@ pub(super) enum Job {
     Commit { writes: Vec<Write>, done: oneshot::Sender<Result<(), CommitError>> },
     Try { writes: Vec<Write>, done: oneshot::Sender<Result<(), CommitError>> },
     Submit { submission: Box<Submission>, done: oneshot::Sender<Result<Submitted, CommitError>> },
+    Close { done: oneshot::Sender<()> },
 }
 
 impl Store {
@@ -82,6 +83,15 @@ impl Store {
         Ticket(ticket).durable().await
     }
 
+    /// Commits what is queued and closes the database. What is queued later is refused.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        let (done, closed) = oneshot::channel();
+        // A writer that has ended has closed it.
+        let _ended = self.queue.send(Job::Close { done });
+        let _closed = closed.await.is_err();
+    }
+
     /// Accepts a run once, and waits until it is durable.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, CommitError> {
         let (done, ticket) = oneshot::channel();
@@ -97,13 +107,27 @@ pub(super) fn start(mut connection: SqliteConnection) -> mpsc::UnboundedSender<J
     tokio::spawn(async move {
         let mut group = Vec::new();
         while jobs.recv_many(&mut group, GROUP_MAX).await > 0 {
+            let closing = group.iter().position(|job| matches!(job, Job::Close { .. }));
+            let last = closing.map(|at| group.split_off(at));
             commit_group(&mut connection, std::mem::take(&mut group)).await;
+            if let Some(Job::Close { done }) = last.and_then(|jobs| jobs.into_iter().next()) {
+                close(connection).await;
+                // Whoever asked may have gone.
+                let _gone = done.send(());
+                return;
+            }
         }
-        if let Err(error) = connection.close().await {
-            tracing::warn!(%error, "the database was not closed in good order");
-        }
+        close(connection).await;
     });
     queue
+}
+
+/// Moves what is in the log into the database, and closes it.
+async fn close(mut connection: SqliteConnection) {
+    let moved = connection.execute(sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")).await;
+    if let Err(error) = moved.map(drop).and(connection.close().await) {
+        tracing::warn!(%error, "the database was not closed in good order");
+    }
 }
 
 /// Commits a group. When that fails, commits each job by itself, so that what is wrong
@@ -116,6 +140,7 @@ async fn commit_group(connection: &mut SqliteConnection, group: Vec<Job>) {
             }
         }
         Err(error) => {
+            end_if_broken(&error);
             tracing::warn!(%error, jobs = group.len(), "a group of writes was not committed: committing one by one");
             for job in group {
                 commit_alone(connection, job).await;
@@ -135,23 +160,30 @@ async fn commit_alone(connection: &mut SqliteConnection, job: Job) {
             Err(error) => error,
         };
         let full = is_full(&error);
-        if !full && is_broken(&error) {
-            // After a failed sync nobody knows what is on the disk (fsyncgate); what was
-            // acknowledged is there, and the next process reads it afresh.
-            tracing::error!(%error, "the disk failed: ending the process");
-            std::process::abort();
-        }
+        end_if_broken(&error);
         let must = matches!(&job, [Job::Commit { .. }]);
         if !(full && must) {
             let [job] = job;
             let error = if full { CommitError::DiskFull } else { CommitError::Refused(Arc::new(error)) };
             if must {
-                tracing::error!(%error, "a write that follows from what was decided was refused");
+                // What is in memory would no longer be what is stored. The next process
+                // takes up what is.
+                tracing::error!(%error, "a write that follows from what was decided was refused: ending the process");
+                std::process::abort();
             }
             return finish(job, Err(error));
         }
         tracing::error!("the disk is full: waiting for room");
         tokio::time::sleep(RETRY).await;
+    }
+}
+
+/// After a failed sync nobody knows what is on the disk (fsyncgate), so nothing is tried
+/// again: what was acknowledged is there, and the next process reads it afresh.
+fn end_if_broken(error: &sqlx::Error) {
+    if is_broken(error) {
+        tracing::error!(%error, "the disk failed: ending the process");
+        std::process::abort();
     }
 }
 
@@ -164,6 +196,7 @@ fn finish(job: Job, result: Result<Option<Submitted>, CommitError>) {
         Job::Submit { done, .. } => {
             let _gone = done.send(result.map(|submitted| submitted.unwrap_or(Submitted::New)));
         }
+        Job::Close { .. } => {}
     }
 }
 
@@ -182,6 +215,7 @@ async fn attempt(connection: &mut SqliteConnection, jobs: &[Job]) -> sqlx::Resul
                 let result = submit(&mut transaction, submission).await?;
                 submitted.push(Some(result));
             }
+            Job::Close { .. } => submitted.push(None),
         }
     }
     for write in coalesce(writes) {
