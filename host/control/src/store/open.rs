@@ -100,15 +100,15 @@ impl Store {
             .statement_cache_capacity(200)
             .disable_statement_logging();
         check_header(&path)?;
-        let mut writer = options.connect().await.map_err(failed)?;
+        let mut writer = options.clone().connect().await.map_err(failed)?;
         prepare(&mut writer, &path).await?;
+        let queue = writer::start(writer, options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(1)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(failed)?;
-        let queue = writer::start(writer);
         Ok(Self { readers, queue, _lock: Arc::new(lock) })
     }
 }
@@ -116,6 +116,8 @@ impl Store {
 fn lock(folder: &Path) -> Result<InstanceLock, Error> {
     let failed = |source| Error::Folder { path: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(failed)?;
+    // Logs, artifacts and other people's repositories are nobody else's to read.
+    std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).map_err(failed)?;
     let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(failed)?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(InstanceLock(file)),

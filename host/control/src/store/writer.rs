@@ -3,7 +3,8 @@
 use super::Store;
 use super::rows::RunRow;
 use super::write::{Write, apply, coalesce, run};
-use sqlx::{Connection, Executor, Row, SqliteConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor, Row, SqliteConnection};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -102,7 +103,8 @@ impl Store {
 }
 
 /// Starts the writer on its connection. It ends when the last [`Store`] is dropped.
-pub(super) fn start(mut connection: SqliteConnection) -> mpsc::UnboundedSender<Job> {
+pub(super) fn start(connection: SqliteConnection, options: SqliteConnectOptions) -> mpsc::UnboundedSender<Job> {
+    let mut connection = Writer { connection, options };
     let (queue, mut jobs) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut group = Vec::new();
@@ -111,13 +113,13 @@ pub(super) fn start(mut connection: SqliteConnection) -> mpsc::UnboundedSender<J
             let last = closing.map(|at| group.split_off(at));
             commit_group(&mut connection, std::mem::take(&mut group)).await;
             if let Some(Job::Close { done }) = last.and_then(|jobs| jobs.into_iter().next()) {
-                close(connection).await;
+                close(connection.connection).await;
                 // Whoever asked may have gone.
                 let _gone = done.send(());
                 return;
             }
         }
-        close(connection).await;
+        close(connection.connection).await;
     });
     queue
 }
@@ -132,8 +134,8 @@ async fn close(mut connection: SqliteConnection) {
 
 /// Commits a group. When that fails, commits each job by itself, so that what is wrong
 /// with one is not the others' trouble.
-async fn commit_group(connection: &mut SqliteConnection, group: Vec<Job>) {
-    match attempt(connection, &group).await {
+async fn commit_group(connection: &mut Writer, group: Vec<Job>) {
+    match connection.attempt(&group).await {
         Ok(submitted) => {
             for (job, submitted) in group.into_iter().zip(submitted) {
                 finish(job, Ok(submitted));
@@ -149,10 +151,10 @@ async fn commit_group(connection: &mut SqliteConnection, group: Vec<Job>) {
     }
 }
 
-async fn commit_alone(connection: &mut SqliteConnection, job: Job) {
+async fn commit_alone(connection: &mut Writer, job: Job) {
     let job = [job];
     loop {
-        let error = match attempt(connection, &job).await {
+        let error = match connection.attempt(&job).await {
             Ok(submitted) => {
                 let [job] = job;
                 return finish(job, Ok(submitted.into_iter().next().flatten()));
@@ -197,6 +199,27 @@ fn finish(job: Job, result: Result<Option<Submitted>, CommitError>) {
             let _gone = done.send(result.map(|submitted| submitted.unwrap_or(Submitted::New)));
         }
         Job::Close { .. } => {}
+    }
+}
+
+/// The connection that writes, and how to open it again.
+struct Writer {
+    connection: SqliteConnection,
+    options: SqliteConnectOptions,
+}
+
+impl Writer {
+    /// One transaction for all jobs. After one that was not committed, the connection is a
+    /// new one: nobody has to know what the old one still holds.
+    async fn attempt(&mut self, jobs: &[Job]) -> sqlx::Result<Vec<Option<Submitted>>> {
+        let result = attempt(&mut self.connection, jobs).await;
+        if result.is_err() {
+            match self.options.clone().connect().await {
+                Ok(fresh) => self.connection = fresh,
+                Err(error) => tracing::error!(%error, "the database cannot be opened again"),
+            }
+        }
+        result
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::init::Usage;
 use super::sandbox;
+use crate::beneath::Root;
 use crate::log::Lines;
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
 use crate::session::Session;
@@ -24,6 +25,9 @@ use tokio_util::task::AbortOnDropHandle;
 const PIECE_BYTES: usize = 64 << 10;
 /// How many outputs wait for the guest before the tool has to.
 const PIECES: usize = 16;
+
+/// The most bytes of what a tool took.
+const USAGE_BYTES_MAX: u64 = 4 << 10;
 
 type Output = (&'static str, Vec<u8>);
 
@@ -188,7 +192,14 @@ impl Running {
     }
 }
 
+/// What the program in the sandbox has left. The tool could write there too, so it is read
+/// as anything of a tool: no link is followed, no pipe waited for, and only a little is read.
 fn usage(scratch: &Path) -> Usage {
-    let text = std::fs::read_to_string(sandbox::usage_file(scratch)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+    let read = || -> io::Result<Usage> {
+        let file = Root::open(&sandbox::usage_folder(scratch))?.read(sandbox::USAGE_FILE)?;
+        let mut text = String::new();
+        io::Read::read_to_string(&mut io::Read::take(file, USAGE_BYTES_MAX), &mut text)?;
+        Ok(serde_json::from_str(&text)?)
+    };
+    read().unwrap_or_default()
 }

@@ -89,15 +89,18 @@ pub fn command(layout: &Layout<'_>) -> Result<tokio::process::Command, Failure> 
 }
 
 /// The file in which [`super::init`] leaves what the tool took.
-pub fn usage_file(scratch: &Path) -> PathBuf {
-    scratch.join("usage").join("usage.json")
+pub const USAGE_FILE: &str = "usage.json";
+
+/// The folder of that file, on the host.
+pub fn usage_folder(scratch: &Path) -> PathBuf {
+    scratch.join("usage")
 }
 
 /// Writes the few files of `/etc` that programs expect.
 fn prepare(scratch: &Path) -> io::Result<()> {
     let etc = scratch.join("etc");
     std::fs::create_dir_all(&etc)?;
-    std::fs::create_dir_all(scratch.join("usage"))?;
+    std::fs::create_dir_all(usage_folder(scratch))?;
     std::fs::write(etc.join("passwd"), "stage:x:1000:1000:stage:/home/stage:/bin/sh\n")?;
     std::fs::write(etc.join("group"), "stage:x:1000:\n")?;
     std::fs::write(etc.join("hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
@@ -135,7 +138,7 @@ fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
         add(&[&"--ro-bind", &bind.from, &bind.to]);
     }
     add(&[&"--ro-bind", &layout.init, &init::PROGRAM]);
-    add(&[&"--bind", &layout.scratch.join("usage"), &init::USAGE_FOLDER]);
+    add(&[&"--bind", &usage_folder(layout.scratch), &init::USAGE_FOLDER]);
     add(&[&"--bind", &layout.work, &"/work", &"--ro-bind", &layout.inputs, &"/inputs"]);
     for (from, to) in layout.caches {
         add(&[&"--bind", from, to]);
