@@ -1,10 +1,13 @@
 //! Mistakes in a pipeline file, shown with the lines they are about.
 
-use crate::output;
+use crate::client::{Problem, text};
+use crate::{exit, output};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode};
 use serde_json::{Value, json};
+use slipway_control::definition::FILE;
 use std::fmt;
 use std::ops::Range;
+use std::process::ExitCode;
 
 /// One mistake.
 pub(crate) struct Mistake {
@@ -64,6 +67,19 @@ pub(crate) fn show(file: &str, text: &str, mistakes: &[Mistake], as_json: bool) 
     }
     let count = if mistakes.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
     output::note(format!("{count} in `{file}`"));
+}
+
+/// Shows the mistakes in a pipeline file that a server has told of, and returns the exit code
+/// for them. Any other error is given back.
+pub(crate) fn show_problem(error: anyhow::Error, as_json: bool) -> anyhow::Result<ExitCode> {
+    let Some(problem) = error.downcast_ref::<Problem>() else { return Err(error) };
+    let found = problem.body.get("diagnostics").and_then(Value::as_array);
+    let found: Vec<Mistake> = found.into_iter().flatten().map(Mistake::from_json).collect();
+    if found.is_empty() {
+        return Err(error);
+    }
+    show(FILE, text(&problem.body, "file"), &found, as_json);
+    Ok(ExitCode::from(exit::FAILED))
 }
 
 /// The text with control characters made harmless, byte for byte in the same places.

@@ -2,8 +2,8 @@
 
 use super::parameters;
 use crate::args::{Cancel, Logs, Releases, Rollback, Runs, Server, Trigger};
-use crate::client::{Api, Problem, text};
-use crate::diagnostics::{self, Mistake};
+use crate::client::{Api, text};
+use crate::diagnostics;
 use crate::follow::{Show, detached, duration, ended, follow, glyph, print_log, summary};
 use crate::{exit, output};
 use reqwest::Method;
@@ -17,17 +17,6 @@ fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 /// The first letters of a commit, as git shows them.
 fn short(revision: &str) -> &str {
     revision.get(..10).unwrap_or(revision)
-}
-
-/// Shows the mistakes in a pipeline file that a server found, when that is what it told.
-fn mistakes(error: anyhow::Error, as_json: bool) -> anyhow::Result<ExitCode> {
-    let Some(problem) = error.downcast_ref::<Problem>() else { return Err(error) };
-    let found: Vec<Mistake> = list(&problem.body, "diagnostics").map(Mistake::from_json).collect();
-    if found.is_empty() {
-        return Err(error);
-    }
-    diagnostics::show("slipway.toml", text(&problem.body, "file"), &found, as_json);
-    Ok(ExitCode::from(exit::FAILED))
 }
 
 pub(super) async fn add(server: &Server, name: &str, repository: &str, as_json: bool) -> anyhow::Result<()> {
@@ -58,7 +47,7 @@ pub(super) async fn check(server: &Server, name: &str, reference: &str, as_json:
     let request = api.request(Method::GET, &format!("/v1/pipelines/{name}/check")).query(&[("reference", reference)]);
     let checked = match api.send(request).await {
         Ok(checked) => checked,
-        Err(error) => return mistakes(error, as_json),
+        Err(error) => return diagnostics::show_problem(error, as_json),
     };
     if as_json {
         output::json(&checked);
@@ -88,7 +77,7 @@ pub(super) async fn trigger(args: Trigger, as_json: bool) -> anyhow::Result<Exit
     }
     let run = match api.send(request).await {
         Ok(run) => run,
-        Err(error) => return mistakes(error, as_json),
+        Err(error) => return diagnostics::show_problem(error, as_json),
     };
     let id = text(&run, "id").to_owned();
     if args.detach {

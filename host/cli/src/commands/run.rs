@@ -4,7 +4,7 @@ use super::inspect::cache;
 use super::serve::config;
 use super::{parameters, plugins, stop_on_signal};
 use crate::args::Run;
-use crate::client::{Api, Problem, text};
+use crate::client::{Api, text};
 use crate::diagnostics::{self, Mistake};
 use crate::follow::{Show, follow};
 use crate::{exit, output};
@@ -91,22 +91,14 @@ async fn drive(running: &Running, wish: &Wish<'_>) -> anyhow::Result<ExitCode> {
     let body = json!({ "reference": revision, "parameters": parameters });
     let run = match api.post(&format!("/v1/pipelines/{name}/runs"), &body).await {
         Ok(run) => run,
-        Err(error) => return mistakes(error, show.json),
+        Err(error) => {
+            let code = diagnostics::show_problem(error, show.json)?;
+            output::note("nothing was run");
+            return Ok(code);
+        }
     };
     let run = follow(&api, text(&run, "id"), *show).await?;
     Ok(exit::of_state(text(&run, "state")))
-}
-
-fn mistakes(error: anyhow::Error, as_json: bool) -> anyhow::Result<ExitCode> {
-    let Some(problem) = error.downcast_ref::<Problem>() else { return Err(error) };
-    let found = problem.body.get("diagnostics").and_then(Value::as_array);
-    let found: Vec<Mistake> = found.into_iter().flatten().map(Mistake::from_json).collect();
-    if found.is_empty() {
-        return Err(error);
-    }
-    diagnostics::show(FILE, text(&problem.body, "file"), &found, as_json);
-    output::note("nothing was run");
-    Ok(ExitCode::from(exit::FAILED))
 }
 
 /// A name for the folder's own data.
