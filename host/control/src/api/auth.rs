@@ -31,7 +31,7 @@ impl Role {
 
 /// The caller, as the records name it.
 #[derive(Debug, Clone)]
-pub(super) struct Caller(pub(super) String);
+pub struct Caller(pub String);
 
 /// The hash under which a token is known. A plain hash is enough: a token has 256 random
 /// bits, so there is nothing to guess.

@@ -15,7 +15,7 @@ mod server;
 mod service;
 mod views;
 
-pub use auth::{Role, Tokens, hash as token_hash};
+pub use auth::{Caller, Role, Tokens, hash as token_hash};
 pub use server::serve;
 
 use crate::apps::Apps;

@@ -282,10 +282,9 @@ impl artifacts::Host for State {
                 return Ok(Err(failure("unknown-artifact", message)));
             }
         };
-        let path = self.session.artifact(&known).await?;
+        let mut file = self.session.artifact(&known).await?;
         let length = (length as usize).min(CALL_BYTES_MAX);
         let read = move || {
-            let mut file = std::fs::File::open(path)?;
             file.seek(SeekFrom::Start(offset))?;
             let mut bytes = Vec::new();
             file.take(length as u64).read_to_end(&mut bytes)?;
