@@ -1,17 +1,19 @@
 //! What the Store of a request holds beside the guest.
 
-use crate::guest::limits::{Budget, FIELDS_BYTES_MAX, RANDOM_BYTES_MAX, RESOURCES_MAX, StoreLimits};
 use crate::guest::runtime::Identity;
-use crate::guest::stdio::LogStream;
-use std::sync::Arc;
+use crate::guest::stdio::stream;
+use slipway_engine::Limits;
 use wasmtime::component::ResourceTable;
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView};
+
+/// The memory that the headers of one message may take, in bytes.
+const FIELDS_BYTES_MAX: usize = 64 << 10;
 
 /// The data of a Store.
 pub(crate) struct State {
     /// What the guest may take.
-    pub(crate) limits: StoreLimits,
+    pub(crate) limits: Limits,
     table: ResourceTable,
     wasi: WasiCtx,
     http: WasiHttpCtx,
@@ -20,19 +22,16 @@ pub(crate) struct State {
 
 impl State {
     /// The data for one request to this release.
-    pub(crate) fn new(identity: &Identity, memory_bytes_max: u64, budget: Arc<Budget>) -> Self {
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES_MAX);
+    pub(crate) fn new(identity: &Identity, limits: Limits) -> Self {
         let mut http = WasiHttpCtx::new();
         http.set_field_size_limit(FIELDS_BYTES_MAX);
-        let limits = StoreLimits::new(memory_bytes_max, budget);
-        Self { limits, table, wasi: wasi(identity), http, hooks: NoNetwork }
+        Self { limits, table: slipway_engine::resources(), wasi: wasi(identity), http, hooks: NoNetwork }
     }
 }
 
-impl wasmtime_wasi_io::IoView for State {
-    fn table(&mut self) -> &mut ResourceTable {
-        &mut self.table
+impl AsMut<Limits> for State {
+    fn as_mut(&mut self) -> &mut Limits {
+        &mut self.limits
     }
 }
 
@@ -48,17 +47,9 @@ impl WasiHttpView for State {
     }
 }
 
-/// WASI without environment, arguments, standard input, files and network.
+/// WASI with the host's log as its output, and without files.
 fn wasi(identity: &Identity) -> WasiCtx {
-    let stream = |name| LogStream::new(identity.app.clone(), identity.release.clone(), name);
-    WasiCtxBuilder::new()
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .max_random_size(RANDOM_BYTES_MAX)
-        .stdout(stream("stdout"))
-        .stderr(stream("stderr"))
-        .build()
+    slipway_engine::wasi::context().stdout(stream(identity, "stdout")).stderr(stream(identity, "stderr")).build()
 }
 
 /// Requests of a guest go nowhere.
