@@ -1,5 +1,6 @@
 use super::*;
-use crate::guests::{Guest, TELLS_TIME, asks_for_random};
+use crate::guests::{Data, Guest, TELLS_TIME, asks_for_random};
+use crate::{Limits, resources};
 
 #[test]
 fn the_network_is_not_offered() {
@@ -38,4 +39,16 @@ async fn every_guest_has_random_bytes_of_its_own() {
         *number = Guest::new(&text, 1 << 20).await.ok().unwrap().call("ask", (4_u32,)).await.unwrap();
     }
     assert!(drawn.iter().any(|number| *number != drawn[0]), "{drawn:?}");
+}
+
+#[test]
+fn nothing_of_the_host_is_inherited() {
+    use wasmtime_wasi::p2::bindings::cli::environment::Host as _;
+
+    assert!(std::env::vars().next().is_some(), "there would be something");
+    let mut data = Data { limits: Limits::new(0), table: resources(), wasi: context().build() };
+    assert_eq!(data.cli().get_environment().unwrap(), []);
+    assert_eq!(data.cli().get_arguments().unwrap(), Vec::<String>::new());
+    assert_eq!(data.cli().initial_cwd().unwrap(), None);
+    assert_eq!(filesystem::preopens::Host::get_directories(&mut data.filesystem()).unwrap().len(), 0);
 }

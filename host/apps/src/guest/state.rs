@@ -67,3 +67,43 @@ impl WasiHttpHooks for NoNetwork {
         Box::new(async { Err(Error::HttpRequestDenied) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_domain::AppName;
+    use slipway_domain::name::ReleaseId;
+    use wasmtime::ResourceLimiter;
+    use wasmtime_wasi_http::p2::bindings::http::types::HostFields;
+
+    fn state() -> State {
+        let identity = Identity {
+            app: AppName::new("shop").unwrap(),
+            release: ReleaseId::new("01K00000000000000000000001").unwrap(),
+        };
+        State::new(&identity, Limits::new(1 << 16))
+    }
+
+    #[test]
+    fn a_request_has_the_limits_that_it_was_given() {
+        let mut state = state();
+        let limits: &mut Limits = state.as_mut();
+        assert!(limits.memory_growing(0, 1 << 16, None).unwrap());
+        assert!(!limits.memory_growing(0, 1, None).unwrap());
+        for _resource in 0..4_096 {
+            state.table.push(()).unwrap();
+        }
+        assert!(state.table.push(()).is_err());
+    }
+
+    #[test]
+    fn the_headers_of_one_message_have_a_limit() {
+        for (bytes, fits) in [(60 << 10, true), (64 << 10, false)] {
+            let mut state = state();
+            let mut http = state.http();
+            let fields = http.new().unwrap();
+            let appended = http.append(fields, "name".into(), vec![b'x'; bytes]);
+            assert_eq!(appended.is_ok(), fits, "{bytes} bytes");
+        }
+    }
+}
