@@ -11,6 +11,8 @@ use clap::{Parser, Subcommand};
 mod demo;
 mod env;
 mod files;
+mod git;
+mod group;
 mod guests;
 mod interrupt;
 mod metadata;

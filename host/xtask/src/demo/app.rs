@@ -2,8 +2,8 @@
 
 use anyhow::{Context as _, Result};
 
-use super::http::{Answer, Client};
-use super::wire::Ready;
+use crate::slipway::http::{Answer, Client};
+use crate::slipway::wire::Ready;
 
 /// A deployed app.
 #[derive(Debug, Clone)]

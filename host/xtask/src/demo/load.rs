@@ -86,8 +86,8 @@ fn ask(app: &App, version: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::super::app::tests::app;
-    use super::super::http::tests::serve;
     use super::*;
+    use crate::slipway::http::tests::serve;
 
     #[test]
     fn an_answer_of_another_version_is_a_failure() {

@@ -9,23 +9,19 @@ use std::time::Instant;
 use anyhow::{Context as _, Result, bail};
 
 use crate::env::Env;
-use crate::ui::{self, Colour};
+use crate::slipway::api::Api;
+use crate::slipway::server::{Addresses, Server, Start};
+use crate::slipway::wire::Ready;
+use crate::ui::{self, Colour, Mark, Step};
 use crate::{guests, interrupt, sandbox, slipway, toolchain};
-use api::Api;
 use app::App;
 use repository::Repository;
-use server::{Addresses, Server};
-use wire::Ready;
 
-mod api;
 mod app;
-mod http;
 mod load;
 mod repository;
-mod server;
 mod story;
 mod watch;
-mod wire;
 
 /// Shows Slipway at work: three tags of a small app, of which one goes live.
 ///
@@ -57,7 +53,10 @@ pub(crate) fn run(env: &Env, arguments: &Arguments) -> Result<ExitCode> {
 
     let repository = Repository::create(&env.root.join("tests").join("app"), &home.path().join("hello"))?;
     let addresses = Addresses::new(arguments.port);
-    let mut server = Server::start(env, &program, home.path(), &toolchain.root, addresses)?;
+    let step = Step::new("start the server");
+    let toolchain = Some(toolchain.root.as_path());
+    let mut server = Server::start(env, Start { program: &program, home: home.path(), toolchain, addresses })?;
+    step.end(Mark::Good, &server.ready.api);
     let api = Api::new(&server.ready)?;
     let app = App::new("hello", &server.ready)?;
     story::tell(&api, &app, &repository).map_err(|error| server.explain(error))?;

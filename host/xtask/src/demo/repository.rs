@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use crate::files;
-use crate::process;
+use crate::{files, git};
 
 /// What of the app's folder is no part of its repository.
 const NOT_PART: [&str; 3] = ["variants", "target", ".git"];
@@ -41,22 +40,8 @@ impl Repository {
         Ok(())
     }
 
-    /// Runs git without what the user has set up for it.
     fn git(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = std::process::Command::new("git");
-        command.current_dir(&self.folder).args(arguments);
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("GIT_") {
-                command.env_remove(name);
-            }
-        }
-        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
-        for role in ["AUTHOR", "COMMITTER"] {
-            command
-                .env(format!("GIT_{role}_NAME"), "Slipway demo")
-                .env(format!("GIT_{role}_EMAIL"), "demo@example.invalid");
-        }
-        process::ask(command)
+        git::run(&self.folder, arguments)
     }
 }
 

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use super::api::Api;
 use super::app::App;
 use super::load::{Load, Tally};
 use super::repository::Repository;
 use super::watch;
-use super::wire::Run;
 use crate::interrupt;
+use crate::slipway::api::Api;
+use crate::slipway::wire::Run;
 use crate::ui::{self, Colour};
 
 const PIPELINE: &str = "hello";

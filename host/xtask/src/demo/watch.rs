@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::api::Api;
-use super::wire::{Run, Stage};
 use crate::interrupt;
+use crate::slipway::api::Api;
+use crate::slipway::wire::{Run, Stage};
 use crate::ui::{self, Colour, Mark, Step};
 
 /// How often the run is asked about. Stages of the demo take seconds.

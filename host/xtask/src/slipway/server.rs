@@ -1,27 +1,21 @@
-//! `slipway serve`, as a child that ends with the demo.
+//! `slipway serve`, as a child that ends with this program.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use anyhow::{Result, bail};
 
 use super::wire::Ready;
 use crate::env::Env;
+use crate::group::Group;
 use crate::interrupt;
-use crate::ui::{Mark, Step};
 
 /// How long the server may take to be ready.
 const START_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long it may take to end when it is asked to.
-const STOP_LIMIT: Duration = Duration::from_secs(15);
 
 const GLANCE: Duration = Duration::from_millis(20);
 
@@ -30,57 +24,60 @@ const LAST_LINES: usize = 40;
 
 /// Where the server listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Addresses {
+pub(crate) struct Addresses {
     api: u16,
     apps: u16,
 }
 
 impl Addresses {
     /// On this port and the next one, or on free ones.
-    pub(super) fn new(port: Option<u16>) -> Self {
+    pub(crate) fn new(port: Option<u16>) -> Self {
         let api = port.unwrap_or(0);
         Self { api, apps: port.map_or(0, |port| port.saturating_add(1)) }
     }
 }
 
+/// How a server is started.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Start<'a> {
+    /// The program.
+    pub(crate) program: &'a Path,
+    /// The folder for its data and its log.
+    pub(crate) home: &'a Path,
+    /// The Rust toolchain for its stages, where it need not find one by itself.
+    pub(crate) toolchain: Option<&'a Path>,
+    /// Where it listens.
+    pub(crate) addresses: Addresses,
+}
+
 /// A server that runs.
 #[derive(Debug)]
-pub(super) struct Server {
-    child: Child,
+pub(crate) struct Server {
+    group: Group,
     log: PathBuf,
     /// What it said when it was ready.
-    pub(super) ready: Ready,
+    pub(crate) ready: Ready,
 }
 
 impl Server {
     /// Starts a server with its data in `home` and waits until it is ready.
-    pub(super) fn start(
-        env: &Env,
-        program: &Path,
-        home: &Path,
-        toolchain: &Path,
-        addresses: Addresses,
-    ) -> Result<Self> {
-        let step = Step::new("start the server");
+    pub(crate) fn start(env: &Env, start: Start<'_>) -> Result<Self> {
+        let Start { program, home, toolchain, addresses } = start;
         let log = home.join("server.log");
         let mut command = env.command(program);
         command
             .args(["serve", "--json", "--listen", &format!("127.0.0.1:{}", addresses.api)])
             .args(["--apps-listen", &format!("127.0.0.1:{}", addresses.apps), "--data"])
             .arg(home.join("data"))
-            .env("SLIPWAY_RUST_TOOLCHAIN", toolchain)
+            .envs(toolchain.map(|toolchain| ("SLIPWAY_RUST_TOOLCHAIN", toolchain)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(File::create(&log)?)
-            // Ctrl-C is for the demo, which then asks the server to end.
-            .process_group(0);
-        let mut child = command.spawn().with_context(|| format!("cannot start `{}`", program.display()))?;
-        let stdout = child.stdout.take().context("the server's output is piped")?;
+            .stderr(File::create(&log)?);
+        let mut group = Group::start("the server", command)?;
+        let stdout = group.stdout()?;
         let ready = Ready { api: String::new(), apps: String::new(), token_file: PathBuf::new() };
-        // From here on, leaving in any way ends the child.
-        let mut server = Self { child, log, ready };
+        let mut server = Self { group, log, ready };
         server.ready = server.wait_until_ready(stdout)?;
-        step.end(Mark::Good, &server.ready.api);
         Ok(server)
     }
 
@@ -104,12 +101,12 @@ impl Server {
 
     /// Fails if the server has ended by itself.
     fn check(&mut self) -> Result<()> {
-        let Some(status) = self.child.try_wait()? else { return Ok(()) };
+        let Some(status) = self.group.ended()? else { return Ok(()) };
         bail!("the server ended by itself with {status}\n{}", self.last_lines())
     }
 
     /// Says more about a failure, if it is that the server has ended by itself.
-    pub(super) fn explain(&mut self, error: anyhow::Error) -> anyhow::Error {
+    pub(crate) fn explain(&mut self, error: anyhow::Error) -> anyhow::Error {
         // Its connections close a moment before it is gone.
         std::thread::sleep(GLANCE);
         match self.check() {
@@ -119,36 +116,17 @@ impl Server {
     }
 
     /// Waits for Ctrl-C, then ends the server.
-    pub(super) fn attend(mut self) -> Result<()> {
+    pub(crate) fn attend(mut self) -> Result<()> {
         while !interrupt::asked() {
             self.check()?;
             std::thread::sleep(GLANCE);
         }
-        self.end()
+        self.group.end()
     }
 
     /// Ends the server.
-    pub(super) fn stop(mut self) -> Result<()> {
-        self.end()
-    }
-
-    fn end(&mut self) -> Result<()> {
-        if self.child.try_wait()?.is_some() {
-            return Ok(());
-        }
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).context("a process id is small")?);
-        kill(pid, Signal::SIGTERM).context("cannot ask the server to end")?;
-        let asked = Instant::now();
-        while asked.elapsed() < STOP_LIMIT {
-            if self.child.try_wait()?.is_some() {
-                return Ok(());
-            }
-            std::thread::sleep(GLANCE);
-        }
-        // Its group has its id, and its own children are in it.
-        killpg(pid, Signal::SIGKILL).context("cannot end the server")?;
-        self.child.wait()?;
-        bail!("the server did not end within {} s of being asked to", STOP_LIMIT.as_secs())
+    pub(crate) fn stop(mut self) -> Result<()> {
+        self.group.end()
     }
 
     /// The end of its log, for a message.
@@ -156,14 +134,6 @@ impl Server {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines.get(lines.len().saturating_sub(LAST_LINES)..).unwrap_or_default().join("\n")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        if let Err(error) = self.end() {
-            crate::ui::progress(&format!("{error:#}"));
-        }
     }
 }
 
@@ -193,7 +163,9 @@ mod tests {
 
     fn start(folder: &Path, script: &str) -> Result<Server> {
         let env = Env::find().unwrap();
-        Server::start(&env, &program(folder, script), folder, Path::new("/toolchain"), Addresses::new(Some(7000)))
+        let (program, toolchain) = (program(folder, script), Some(Path::new("/toolchain")));
+        let addresses = Addresses::new(Some(7000));
+        Server::start(&env, Start { program: &program, home: folder, toolchain, addresses })
     }
 
     #[test]

@@ -11,25 +11,25 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
 }
 
 /// A client that keeps its connections.
 #[derive(Debug, Clone)]
-pub(super) struct Client(Agent);
+pub(crate) struct Client(Agent);
 
 impl Client {
     /// Makes a client.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // A proxy that the environment names is for the world outside.
         let config = Agent::config_builder().proxy(None).http_status_as_error(false).timeout_global(Some(LIMIT));
         Self(config.build().new_agent())
     }
 
     /// Sends a request. Any status is an answer.
-    pub(super) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Result<Answer> {
+    pub(crate) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Result<Answer> {
         let context = || format!("`{method} {url}` was not answered");
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
@@ -46,7 +46,7 @@ impl Client {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::io::{BufRead as _, BufReader, Read as _, Write as _};
     use std::net::TcpListener;
     use std::sync::mpsc;
@@ -54,7 +54,7 @@ pub(super) mod tests {
     use super::*;
 
     /// Answers each request on a connection of its own, and returns the address and what was asked.
-    pub(in super::super) fn serve(answers: Vec<&'static str>) -> (String, mpsc::Receiver<String>) {
+    pub(crate) fn serve(answers: Vec<&'static str>) -> (String, mpsc::Receiver<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (sender, asked) = mpsc::channel();

@@ -15,7 +15,7 @@ const SHOWN_MAX: usize = 400;
 
 /// The API of one server.
 #[derive(Debug)]
-pub(super) struct Api {
+pub(crate) struct Api {
     client: Client,
     address: String,
     authorization: String,
@@ -23,7 +23,7 @@ pub(super) struct Api {
 
 impl Api {
     /// Reads the token and is ready to ask.
-    pub(super) fn new(ready: &Ready) -> Result<Self> {
+    pub(crate) fn new(ready: &Ready) -> Result<Self> {
         let file = &ready.token_file;
         let token =
             std::fs::read_to_string(file).with_context(|| format!("cannot read the token in `{}`", file.display()))?;
@@ -35,25 +35,25 @@ impl Api {
     }
 
     /// Adds a pipeline, whose definition is in a repository.
-    pub(super) fn add_pipeline(&self, name: &str, repository: &str) -> Result<()> {
+    pub(crate) fn add_pipeline(&self, name: &str, repository: &str) -> Result<()> {
         self.ask("PUT", &format!("/v1/pipelines/{name}"), &[], Some(json!({ "repository": repository })))?;
         Ok(())
     }
 
     /// Starts a run. Asking again with the same key starts no second one.
-    pub(super) fn start(&self, pipeline: &str, reference: &str, key: &str) -> Result<Run> {
+    pub(crate) fn start(&self, pipeline: &str, reference: &str, key: &str) -> Result<Run> {
         let path = format!("/v1/pipelines/{pipeline}/runs");
         let answer = self.ask("POST", &path, &[("Idempotency-Key", key)], Some(json!({ "reference": reference })))?;
         read(&answer)
     }
 
     /// Returns a run as it is now.
-    pub(super) fn run(&self, id: &str) -> Result<Run> {
+    pub(crate) fn run(&self, id: &str) -> Result<Run> {
         read(&self.ask("GET", &format!("/v1/runs/{id}"), &[], None)?)
     }
 
     /// Returns the log of one stage.
-    pub(super) fn log(&self, run: &str, stage: &str) -> Result<Vec<Entry>> {
+    pub(crate) fn log(&self, run: &str, stage: &str) -> Result<Vec<Entry>> {
         let (mut entries, mut after) = (Vec::new(), 0);
         for _ in 0..PARTS_MAX {
             let part: Logs = read(&self.ask("GET", &format!("/v1/runs/{run}/logs?after={after}"), &[], None)?)?;

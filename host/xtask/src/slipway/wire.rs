@@ -1,4 +1,4 @@
-//! What the server says, as far as the demo reads it. A field that is not needed may be
+//! What the server says, as far as it is read here. A field that is not needed may be
 //! absent, so that the demo shows what happened instead of what it could not read.
 
 use std::path::PathBuf;
@@ -7,66 +7,66 @@ use serde::Deserialize;
 
 /// The line that the server prints when it is ready.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     /// Where the API is.
-    pub(super) api: String,
+    pub(crate) api: String,
     /// Where apps are; `{app}` stands for the name.
-    pub(super) apps: String,
+    pub(crate) apps: String,
     /// The file with the token for the API.
-    pub(super) token_file: PathBuf,
+    pub(crate) token_file: PathBuf,
 }
 
 /// A run.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Run {
-    pub(super) id: String,
-    pub(super) state: String,
+pub(crate) struct Run {
+    pub(crate) id: String,
+    pub(crate) state: String,
     #[serde(default)]
-    pub(super) stages: Vec<Stage>,
+    pub(crate) stages: Vec<Stage>,
 }
 
 impl Run {
     /// Whether it will not change any more.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state.as_str(), "passed" | "failed" | "errored" | "cancelled")
     }
 
     /// Finds a stage.
-    pub(super) fn stage(&self, name: &str) -> Option<&Stage> {
+    pub(crate) fn stage(&self, name: &str) -> Option<&Stage> {
         self.stages.iter().find(|stage| stage.name == name)
     }
 }
 
 /// A stage of a run.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Stage {
-    pub(super) name: String,
-    pub(super) state: String,
+pub(crate) struct Stage {
+    pub(crate) name: String,
+    pub(crate) state: String,
     #[serde(default)]
-    pub(super) phase: Option<String>,
+    pub(crate) phase: Option<String>,
     #[serde(default)]
-    pub(super) duration_ms: Option<f64>,
+    pub(crate) duration_ms: Option<f64>,
     #[serde(default)]
-    pub(super) failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     #[serde(default)]
-    pub(super) fault: Option<serde_json::Value>,
+    pub(crate) fault: Option<serde_json::Value>,
     #[serde(default)]
-    pub(super) rollback: Option<serde_json::Value>,
+    pub(crate) rollback: Option<serde_json::Value>,
 }
 
 impl Stage {
     /// Whether it will not change any more.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         matches!(self.state.as_str(), "passed" | "failed" | "errored" | "cancelled" | "skipped")
     }
 
     /// The code of what the plugin said is wrong.
-    pub(super) fn code(&self) -> &str {
+    pub(crate) fn code(&self) -> &str {
         self.failure.as_ref().map_or("", |failure| &failure.code)
     }
 
     /// Why it did not pass, in words.
-    pub(super) fn reason(&self) -> Option<String> {
+    pub(crate) fn reason(&self) -> Option<String> {
         if let Some(failure) = &self.failure {
             return Some(failure.message.clone());
         }
@@ -78,41 +78,41 @@ impl Stage {
 
 /// Why a plugin said no.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     #[serde(default)]
-    pub(super) code: String,
+    pub(crate) code: String,
     #[serde(default)]
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 /// A part of a run's log.
 #[derive(Debug, Deserialize)]
-pub(super) struct Logs {
-    pub(super) entries: Vec<Entry>,
+pub(crate) struct Logs {
+    pub(crate) entries: Vec<Entry>,
     #[serde(default)]
-    pub(super) next: Option<u64>,
+    pub(crate) next: Option<u64>,
 }
 
 /// A line of a log.
 #[derive(Debug, Deserialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     #[serde(default)]
-    pub(super) stage: Option<String>,
+    pub(crate) stage: Option<String>,
     #[serde(default)]
-    pub(super) level: String,
+    pub(crate) level: String,
     #[serde(default)]
-    pub(super) message: String,
+    pub(crate) message: String,
 }
 
 /// Why a request was refused.
 #[derive(Debug, Deserialize)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     #[serde(default)]
-    pub(super) title: String,
+    pub(crate) title: String,
     #[serde(default)]
-    pub(super) detail: String,
+    pub(crate) detail: String,
     #[serde(default)]
-    pub(super) hint: Option<String>,
+    pub(crate) hint: Option<String>,
 }
 
 #[cfg(test)]

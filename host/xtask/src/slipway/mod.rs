@@ -1,4 +1,4 @@
-//! The program that all this is about.
+//! The program that all this is about: built, started, and asked over HTTP.
 
 use std::path::PathBuf;
 
@@ -7,6 +7,11 @@ use anyhow::{Result, bail};
 use crate::env::Env;
 use crate::process;
 use crate::ui::Step;
+
+pub(crate) mod api;
+pub(crate) mod http;
+pub(crate) mod server;
+pub(crate) mod wire;
 
 /// Builds `slipway`, or takes the one that `SLIPWAY_BIN` names, and returns where it is.
 /// The plugins that it carries have to be built before.
