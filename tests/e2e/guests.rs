@@ -17,6 +17,22 @@ fn fault(run: &Value) -> (&str, &str) {
     (fault["code"].as_str().unwrap_or("none"), fault["message"].as_str().unwrap_or_default())
 }
 
+/// What the only attempt of the only stage took.
+fn metering(run: &Value) -> &Value {
+    &stage(run, "only")["attempts"][0]["metering"]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asks_once() {
+    let server = Server::start();
+    let asked = only(&server, "asks_once", "").await;
+    let (first, wall) = (metering(&asked)["first_call_us"].as_u64(), metering(&asked)["wall_us"].as_u64());
+    assert!(first.is_some() && first <= wall, "{asked:#}");
+    let silent = only(&server, "noop_build", "").await;
+    assert!(metering(&silent)["first_call_us"].is_null(), "it has asked nothing: {silent:#}");
+    assert!(metering(&silent)["wall_us"].is_u64(), "{silent:#}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn spins_forever() {
     let server = Server::start();

@@ -145,7 +145,11 @@ pub struct LogEntry {
 pub struct Metering {
     /// From the lease's arrival to the end, in microseconds.
     pub wall_us: u64,
-    /// Of that, from the component's instantiation to its return.
+    /// From the lease's arrival to the guest's first call of a host function, in
+    /// microseconds; nothing when it called none.
+    #[serde(default)]
+    pub first_call_us: Option<u64>,
+    /// Of the whole, from the component's instantiation to its return.
     pub call_us: u64,
     /// The peak of the guest's linear memory, in bytes.
     pub memory_peak_bytes: u64,

@@ -8,6 +8,7 @@ use slipway_protocol::outcome::Outcome;
 use slipway_protocol::{Call, FromWorker, Reply};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// The lease is lost: nothing more can be said under it.
@@ -29,6 +30,7 @@ pub enum Standing {
 /// The outbox of one lease.
 pub struct Outbox {
     epoch: u64,
+    made: Instant,
     wire: mpsc::UnboundedSender<FromWorker>,
     inner: Mutex<Inner>,
     standing: watch::Sender<Standing>,
@@ -50,12 +52,17 @@ impl Outbox {
     /// An empty outbox whose messages go to `wire`.
     pub fn new(epoch: u64, wire: mpsc::UnboundedSender<FromWorker>) -> Self {
         let inner = Mutex::new(Inner { next: 1, pending: VecDeque::new() });
-        Self { epoch, wire, inner, standing: watch::Sender::new(Standing::Held) }
+        Self { epoch, made: Instant::now(), wire, inner, standing: watch::Sender::new(Standing::Held) }
     }
 
     /// The lease.
     pub const fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// When it was made, which is when its lease arrived.
+    pub const fn made(&self) -> Instant {
+        self.made
     }
 
     /// How the lease stands, now and later.

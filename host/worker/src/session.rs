@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -34,6 +34,7 @@ pub struct Session {
     transfer: Transfer,
     tools: Tools,
     began: Instant,
+    first_call: OnceLock<Duration>,
     own: Mutex<BTreeSet<Digest>>,
     metering: Mutex<Metering>,
     steps: AtomicU64,
@@ -55,14 +56,20 @@ impl Session {
             kind,
             log,
             workspace,
+            began: outbox.made(),
+            first_call: OnceLock::new(),
             outbox,
             transfer,
             tools,
-            began: Instant::now(),
             own: Mutex::default(),
             metering: Mutex::default(),
             steps: AtomicU64::new(1),
         })
+    }
+
+    /// Notes that the guest calls a host function. Only the first time tells anything.
+    pub fn called(&self) {
+        self.first_call.get_or_init(|| self.began.elapsed());
     }
 
     /// Forwards a call and waits for its reply.
@@ -157,7 +164,8 @@ impl Session {
     /// What the attempt has taken so far.
     pub fn metering(&self) -> Metering {
         let mut metering = *self.metering.lock().unwrap_or_else(PoisonError::into_inner);
-        metering.wall_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        metering.wall_us = micros(self.began.elapsed());
+        metering.first_call_us = self.first_call.get().copied().map(micros);
         metering.log_bytes = self.log.bytes();
         metering
     }
@@ -165,4 +173,8 @@ impl Session {
     fn meter(&self, add: impl FnOnce(&mut Metering)) {
         add(&mut self.metering.lock().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

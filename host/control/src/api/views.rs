@@ -137,7 +137,10 @@ struct AttemptView {
 struct MeteringView {
     /// On the worker, in microseconds.
     wall_us: u64,
-    /// Of that, from the component's instantiation to its return.
+    /// From the lease's arrival on the worker to the first call of a host function, in
+    /// microseconds; nothing when the guest called none.
+    first_call_us: Option<u64>,
+    /// Of the whole, from the component's instantiation to its return.
     call_us: u64,
     /// The peak of the guest's memory, in bytes.
     memory_peak_bytes: u64,
@@ -268,6 +271,7 @@ fn attempt_view(row: AttemptRow) -> AttemptView {
         ended_at: row.ended_at.map(clock::text),
         metering: metering.map(|metering| MeteringView {
             wall_us: metering.wall_us,
+            first_call_us: metering.first_call_us,
             call_us: metering.call_us,
             memory_peak_bytes: metering.memory_peak_bytes,
             calls: metering.calls,

@@ -90,6 +90,7 @@ fn add_wasi(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         |mut store: StoreContextMut<'_, State>, (): ()| {
             Box::new(async move {
                 let session = Arc::clone(&store.data().session);
+                session.called();
                 session.workspace.root().await?;
                 let state = store.data_mut();
                 state.show_folders()?;

@@ -31,6 +31,12 @@ impl State {
         Self { session, limits, table: slipway_engine::resources(), wasi }
     }
 
+    /// This state, for a host function that the guest has just called.
+    pub fn called(&mut self) -> &mut Self {
+        self.session.called();
+        self
+    }
+
     /// Shows the workspace to the guest. Called when it first looks for its folders.
     pub fn show_folders(&mut self) -> wasmtime::Result<()> {
         let perms = match self.session.kind {
@@ -53,6 +59,7 @@ impl AsMut<Limits> for State {
 
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.session.called();
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
     }
 }

@@ -58,14 +58,14 @@ pub mod bindings {
 /// by its kind before.
 pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     use slipway::stage;
-    stage::run::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
-    stage::log::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
-    stage::artifacts::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
-    stage::tools::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
-    stage::reports::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
-    stage::secrets::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
-    stage::apps::add_to_linker::<State, HasSelf<State>>(linker, |state| state)?;
-    stage::types::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
+    stage::run::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
+    stage::log::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
+    stage::artifacts::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
+    stage::tools::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
+    stage::reports::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
+    stage::secrets::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
+    stage::apps::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
+    stage::types::add_to_linker::<State, HasSelf<State>>(linker, State::called)
 }
 
 impl From<WireFailure> for Failure {
