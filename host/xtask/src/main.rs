@@ -1,4 +1,4 @@
-//! `cargo xtask`: builds, tests and shows Slipway on a machine that has Rust and little else.
+//! `cargo xtask`: builds, tests, shows and measures Slipway on a machine that has Rust and little else.
 //!
 //! Each command makes sure of what it needs by itself; nothing here is part of what users
 //! install.
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod demo;
 mod env;
 mod files;
@@ -23,7 +24,7 @@ mod test;
 mod toolchain;
 mod ui;
 
-/// Builds, tests and shows Slipway.
+/// Builds, tests, shows and measures Slipway.
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = VARIABLES)]
 struct Arguments {
@@ -34,12 +35,13 @@ struct Arguments {
 const VARIABLES: &str = "\
 Variables:
   CARGO_TARGET_DIR        where the host is built [default: <user's cache>/slipway/target]
-  SLIPWAY_BIN             a `slipway` to test and show, instead of building one
+  SLIPWAY_BIN             a `slipway` to show and measure, instead of building one
   SLIPWAY_RUST_TOOLCHAIN  the folder of a Rust toolchain that has wasm32-wasip2, instead of finding one";
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Arguments),
+    Bench(bench::Arguments),
     Test(test::Arguments),
     Guests(guests::Arguments),
     Toolchain(toolchain::Arguments),
@@ -60,6 +62,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let env = env::Env::find()?;
     match &arguments.command {
         Command::Demo(arguments) => demo::run(&env, arguments),
+        Command::Bench(arguments) => bench::run(&env, arguments),
         Command::Test(arguments) => test::run(&env, arguments),
         Command::Guests(arguments) => guests::run(&env, arguments),
         Command::Toolchain(arguments) => toolchain::run(&env, arguments),
@@ -95,6 +98,14 @@ mod tests {
         let Ok(Arguments { command: Command::Demo(demo) }) = parse(&["demo"]) else { panic!("not a demo") };
         assert!(!demo.once && demo.port.is_none() && demo.keep.is_none());
         assert!(parse(&["demo", "--once", "--port", "8000", "--keep", "folder"]).is_ok());
+    }
+
+    #[test]
+    fn a_benchmark_measures_what_users_get_unless_it_is_told_not_to() {
+        let Ok(Arguments { command: Command::Bench(bench) }) = parse(&["bench"]) else { panic!("not a benchmark") };
+        assert!(bench.runs == 200 && !bench.without_peers && bench.json.is_none());
+        assert!(parse(&["bench", "--profile", "dev", "--runs", "50", "--json", "figures.json"]).is_ok());
+        assert!(parse(&["bench", "--runs", "0"]).is_err());
     }
 
     #[test]

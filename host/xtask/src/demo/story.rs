@@ -86,7 +86,7 @@ impl Teller<'_> {
     }
 
     fn run(&self, reference: &str) -> Result<Run> {
-        let run = self.api.start(PIPELINE, reference, &format!("demo-{reference}"))?;
+        let run = self.api.start(PIPELINE, reference, Some(&format!("demo-{reference}")))?;
         watch::follow(self.api, reference, &run)
     }
 

@@ -41,10 +41,30 @@ impl Api {
     }
 
     /// Starts a run. Asking again with the same key starts no second one.
-    pub(crate) fn start(&self, pipeline: &str, reference: &str, key: &str) -> Result<Run> {
+    pub(crate) fn start(&self, pipeline: &str, reference: &str, key: Option<&str>) -> Result<Run> {
         let path = format!("/v1/pipelines/{pipeline}/runs");
-        let answer = self.ask("POST", &path, &[("Idempotency-Key", key)], Some(json!({ "reference": reference })))?;
-        read(&answer)
+        let key: Vec<_> = key.map(|key| ("Idempotency-Key", key)).into_iter().collect();
+        read(&self.ask("POST", &path, &key, Some(json!({ "reference": reference })))?)
+    }
+
+    /// Follows the events of a run until it ends: the name of each and what it says.
+    pub(crate) fn events(&self, run: &str, mut each: impl FnMut(&str, &str)) -> Result<()> {
+        let path = format!("/v1/runs/{run}/events");
+        let headers = [("Authorization", self.authorization.as_str()), ("Accept", "text/event-stream")];
+        let mut event = String::new();
+        let answer = self.client.lines(&format!("{}{path}", self.address), &headers, |line| {
+            if let Some(name) = line.strip_prefix("event:") {
+                event = name.trim().to_owned();
+            } else if let Some(data) = line.strip_prefix("data:") {
+                each(&event, data.trim());
+            }
+        })?;
+        check("GET", &path, &answer)
+    }
+
+    /// Whether the server can run something.
+    pub(crate) fn is_ready(&self) -> Result<bool> {
+        Ok(self.client.send("GET", &format!("{}/readyz", self.address), &[], None)?.status == 200)
     }
 
     /// Returns a run as it is now.
@@ -81,11 +101,16 @@ impl Api {
         }
         let body = body.map(|body| body.to_string());
         let answer = self.client.send(method, &format!("{}{path}", self.address), &all, body.as_deref())?;
-        if !(200..300).contains(&answer.status) {
-            bail!("`{method} {path}` was answered with {}: {}", answer.status, reason(&answer.body));
-        }
+        check(method, path, &answer)?;
         Ok(answer)
     }
+}
+
+fn check(method: &str, path: &str, answer: &Answer) -> Result<()> {
+    if (200..300).contains(&answer.status) {
+        return Ok(());
+    }
+    bail!("`{method} {path}` was answered with {}: {}", answer.status, reason(&answer.body))
 }
 
 fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
@@ -123,13 +148,24 @@ mod tests {
     #[test]
     fn a_run_is_started_with_token_and_key() {
         let (api, asked) = api(vec![RUN]);
-        let run = api.start("hello", "v1.0.0", "key-1").unwrap();
+        let run = api.start("hello", "v1.0.0", Some("key-1")).unwrap();
         assert_eq!((run.id.as_str(), run.state.as_str()), ("01J8", "queued"));
         let request = asked.recv().unwrap();
         assert!(request.starts_with("post /v1/pipelines/hello/runs "), "{request}");
         assert!(request.contains("authorization: bearer s3cret\r\n"), "{request}");
         assert!(request.contains("idempotency-key: key-1\r\n"), "{request}");
         assert!(request.ends_with("\r\n\r\n{\"reference\":\"v1.0.0\"}"), "{request}");
+    }
+
+    #[test]
+    fn events_have_names() {
+        let (api, asked) = api(vec![
+            "HTTP/1.1 200 OK\r\ncontent-length: 58\r\nconnection: close\r\n\r\nid: 1\nevent: accepted\ndata: {\"a\":1}\n\nevent: end\ndata: {}\n\n",
+        ]);
+        let mut events = Vec::new();
+        api.events("01J8", |name, data| events.push((name.to_owned(), data.to_owned()))).unwrap();
+        assert_eq!(events, [("accepted".into(), r#"{"a":1}"#.into()), ("end".into(), "{}".into())]);
+        assert!(asked.recv().unwrap().starts_with("get /v1/runs/01j8/events "));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! HTTP requests, to this machine only.
 
+use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ureq::Agent;
-use ureq::http::Request;
+use ureq::http::{Request, Response};
+use ureq::{Agent, Body};
 
 /// Longer than the server holds a request back.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -25,12 +26,37 @@ impl Client {
     pub(crate) fn new() -> Self {
         // A proxy that the environment names is for the world outside.
         let config = Agent::config_builder().proxy(None).http_status_as_error(false).timeout_global(Some(LIMIT));
+        // A request is one small message, and its sender waits for the answer.
+        let config = config.no_delay(true);
         Self(config.build().new_agent())
     }
 
     /// Sends a request. Any status is an answer.
     pub(crate) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Result<Answer> {
-        let context = || format!("`{method} {url}` was not answered");
+        let mut answer = self.begin(method, url, headers, body)?;
+        let body = answer.body_mut().read_to_string().with_context(|| unanswered(method, url))?;
+        Ok(Answer { status: answer.status().as_u16(), body })
+    }
+
+    /// Asks for a stream and hands over each line of it as it comes, to the end. An answer
+    /// that is no success is returned as it is.
+    pub(crate) fn lines(&self, url: &str, headers: &[(&str, &str)], mut each: impl FnMut(&str)) -> Result<Answer> {
+        let mut answer = self.begin("GET", url, headers, None)?;
+        let context = || format!("the stream of `{url}` broke off");
+        let (status, mut body) = (answer.status(), String::new());
+        if !status.is_success() {
+            body = answer.body_mut().read_to_string().with_context(context)?;
+            return Ok(Answer { status: status.as_u16(), body });
+        }
+        let mut reader = BufReader::new(answer.body_mut().as_reader());
+        while reader.read_line(&mut body).with_context(context)? > 0 {
+            each(body.trim_end());
+            body.clear();
+        }
+        Ok(Answer { status: status.as_u16(), body })
+    }
+
+    fn begin(&self, method: &str, url: &str, headers: &[(&str, &str)], body: Option<&str>) -> Result<Response<Body>> {
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -39,10 +65,12 @@ impl Client {
             Some(body) => self.0.run(request.body(body)?),
             None => self.0.run(request.body(())?),
         };
-        let mut answer = answer.with_context(context)?;
-        let body = answer.body_mut().read_to_string().with_context(context)?;
-        Ok(Answer { status: answer.status().as_u16(), body })
+        answer.with_context(|| unanswered(method, url))
     }
+}
+
+fn unanswered(method: &str, url: &str) -> String {
+    format!("`{method} {url}` was not answered")
 }
 
 #[cfg(test)]
@@ -95,6 +123,19 @@ pub(crate) mod tests {
         assert!(request.starts_with("get /a?b=c http/1.1\r\n"), "{request}");
         assert_eq!(request.matches("host: ").count(), 1, "{request}");
         assert!(request.contains("host: hello.localhost:1\r\n"), "{request}");
+    }
+
+    #[test]
+    fn a_stream_is_read_line_by_line() {
+        let (address, _asked) = serve(vec![
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\na\nb\n\r\n2\r\nc\n\r\n0\r\n\r\n",
+            "HTTP/1.1 404 No\r\ncontent-length: 4\r\nconnection: close\r\n\r\ngone",
+        ]);
+        let (client, mut lines) = (Client::new(), Vec::new());
+        let answer = client.lines(&address, &[], |line| lines.push(line.to_owned())).unwrap();
+        assert_eq!((answer.status, lines), (200, vec!["a".into(), "b".into(), "c".into()]));
+        let answer = Client::new().lines(&address, &[], |_| panic!("this is no stream")).unwrap();
+        assert_eq!(answer, Answer { status: 404, body: "gone".into() });
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Server {
         Ok(server)
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.group.id()
+    }
+
     fn wait_until_ready(&mut self, stdout: ChildStdout) -> Result<Ready> {
         let (lines, started) = (lines(stdout), Instant::now());
         while started.elapsed() < START_LIMIT {

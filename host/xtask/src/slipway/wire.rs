@@ -52,6 +52,22 @@ pub(crate) struct Stage {
     pub(crate) fault: Option<serde_json::Value>,
     #[serde(default)]
     pub(crate) rollback: Option<serde_json::Value>,
+    #[serde(default)]
+    pub(crate) attempts: Vec<Attempt>,
+}
+
+/// An attempt at a stage.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Attempt {
+    #[serde(default)]
+    pub(crate) metering: Option<Metering>,
+}
+
+/// What an attempt took.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Metering {
+    #[serde(default)]
+    pub(crate) first_call_us: Option<f64>,
 }
 
 impl Stage {
