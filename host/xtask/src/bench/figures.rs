@@ -32,7 +32,7 @@ pub(super) enum Aim {
 }
 
 /// All figures, in the order of the table.
-pub(super) const FIGURES: [Figure; 15] = [
+pub(super) const FIGURES: [Figure; 16] = [
     Figure {
         name: "noop_pipeline_p50_ms",
         unit: "ms",
@@ -60,7 +60,19 @@ pub(super) const FIGURES: [Figure; 15] = [
         name: "noop_pipeline_later_p50_ms",
         unit: "ms",
         about: "one run at a time again, with many old ones in the store, median",
-        aims: &[Aim::AtMostTimes(1.25, "noop_pipeline_p50_ms")],
+        aims: &[Aim::AtMostTimes(1.25, "noop_pipeline_new_p50_ms")],
+    },
+    Figure {
+        name: "noop_pipeline_new_p50_ms",
+        unit: "ms",
+        about: "the same on a new server, by turns with it",
+        aims: &[],
+    },
+    Figure {
+        name: "first_run_ms",
+        unit: "ms",
+        about: "the very first run of a pipeline: fetched, described, compiled",
+        aims: &[],
     },
     Figure {
         name: "lease_to_first_call_us",
@@ -99,12 +111,6 @@ pub(super) const FIGURES: [Figure; 15] = [
         name: "buildbot_p50_ms",
         unit: "ms",
         about: "Buildbot: three steps `true`, change hook to end, median",
-        aims: &[],
-    },
-    Figure {
-        name: "first_run_ms",
-        unit: "ms",
-        about: "the very first run of a pipeline: fetched, described, compiled",
         aims: &[],
     },
 ];

@@ -49,7 +49,7 @@ pub(super) const ASKS_ONCE: Pipeline = Pipeline {
     guests: &["asks_once"],
 };
 
-/// Makes the pipeline's repository and adds it to the server.
+/// Adds the pipeline to a server; its repository is made the first time.
 pub(super) fn add(bench: &Bench<'_>, api: &Api, pipeline: &Pipeline) -> Result<()> {
     let folder = repository(bench, pipeline)?;
     api.add_pipeline(pipeline.name, &folder.to_string_lossy())
@@ -57,6 +57,9 @@ pub(super) fn add(bench: &Bench<'_>, api: &Api, pipeline: &Pipeline) -> Result<(
 
 fn repository(bench: &Bench<'_>, pipeline: &Pipeline) -> Result<PathBuf> {
     let folder = bench.home(pipeline.name)?;
+    if folder.join(".git").is_dir() {
+        return Ok(folder);
+    }
     let plugins = folder.join("plugins");
     std::fs::create_dir_all(&plugins)?;
     std::fs::write(folder.join("slipway.toml"), pipeline.definition)?;

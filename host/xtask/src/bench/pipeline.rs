@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use super::figures::Findings;
 use super::noop::{NOOP, TAG};
 use super::statistics::{median, millis, percentile};
-use super::{Bench, commit, noop};
+use super::{Bench, commit, noop, start};
 use crate::interrupt;
 use crate::slipway::api::Api;
 use crate::ui::{Mark, Step};
@@ -38,16 +38,25 @@ pub(super) fn measure(bench: &Bench<'_>, api: &Api, findings: &mut Findings) -> 
     Ok(())
 }
 
-/// Measures runs again, after others have filled the store.
+/// Measures runs again, now that others have filled the store, by turns with a server
+/// that has none: a difference is then the history's, and not that of the hour.
 pub(super) fn measure_later(bench: &Bench<'_>, api: &Api, findings: &mut Findings) -> Result<()> {
-    let step = Step::new("run them one at a time again");
-    let runs = several(&step, api, bench.arguments.runs)?;
-    findings.add_with(
-        "noop_pipeline_later_p50_ms",
-        median(&runs),
-        format!("after {} runs or more", bench.arguments.old_runs),
-    );
-    step.end(Mark::Good, &format!("{} runs", runs.len()));
+    let step = Step::new("run them by turns with a new server");
+    let server = start::server(bench, &bench.home("new-server")?)?;
+    let new_api = Api::new(&server.ready)?;
+    noop::add(bench, &new_api, &NOOP)?;
+    several(&step, &new_api, WARM_UP)?;
+    let (mut later, mut new) = (Vec::new(), Vec::new());
+    for turn in 0..TURNS {
+        let count = share(bench.arguments.runs, turn);
+        later.extend(several(&step, api, count)?);
+        new.extend(several(&step, &new_api, count)?);
+    }
+    server.stop()?;
+    let note = format!("after {} runs or more", bench.arguments.old_runs);
+    findings.add_with("noop_pipeline_later_p50_ms", median(&later), note);
+    findings.add("noop_pipeline_new_p50_ms", median(&new));
+    step.end(Mark::Good, &format!("{} runs each", later.len()));
     Ok(())
 }
 

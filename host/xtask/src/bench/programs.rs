@@ -52,10 +52,8 @@ pub(super) struct Programs {
 /// Builds them; `SLIPWAY_BIN` names another `slipway`.
 pub(super) fn build(env: &Env, profile: Profile) -> Result<Programs> {
     let given = std::env::var_os("SLIPWAY_BIN").filter(|value| !value.is_empty());
-    let step = Step::new(match profile {
-        Profile::Release => "build slipway for release",
-        Profile::Dev => "build slipway",
-    });
+    let what = if given.is_some() { "what measures" } else { "slipway and what measures it" };
+    let step = Step::new(format!("build {what}, {}", profile.name()));
     let mut command = env.cargo();
     // With the whole workspace selected, as everywhere: see `test/cargo.rs`.
     command.args(["build", "--workspace", "--example=commit", "--example=stage_call"]);
