@@ -14,7 +14,6 @@ use slipway_worker::log::Log;
 use slipway_worker::outbox::Outbox;
 use slipway_worker::runtime::component::{Components, Ready};
 use slipway_worker::runtime::execute::execute;
-use slipway_worker::runtime::limits::MEMORY_BYTES_DEFAULT;
 use slipway_worker::runtime::wit::v0::Failure;
 use slipway_worker::session::Session;
 use slipway_worker::tools::Tools;
@@ -29,6 +28,8 @@ use tokio::sync::mpsc;
 use wasmtime::component::{Component, InstancePre, Linker};
 use wasmtime::{Engine, Store};
 
+/// The memory that control grants a stage which asks for none in particular.
+const MEMORY_BYTES: u64 = 256 << 20;
 /// Calls before the first one that counts.
 const WARM_UP: usize = 50;
 
@@ -108,6 +109,7 @@ impl Stage {
 fn lease(kind: Kind, export: &str, digest: &Digest) -> Lease {
     Lease {
         epoch: 1,
+        key: String::new(),
         run: "01J00000000000000000000000".into(),
         pipeline: "bench".into(),
         stage: "only".into(),
@@ -121,7 +123,7 @@ fn lease(kind: Kind, export: &str, digest: &Digest) -> Lease {
         config: "{}".into(),
         parameters: Default::default(),
         component: Named { name: "noop".into(), digest: digest.to_string() },
-        limits: Limits { wall_ms: 60_000, memory_bytes: MEMORY_BYTES_DEFAULT, log_bytes: 1 << 20 },
+        limits: Limits { wall_ms: 60_000, memory_bytes: MEMORY_BYTES, log_bytes: 1 << 20 },
         inputs: Vec::new(),
         began_at_us: 0,
     }
