@@ -13,6 +13,8 @@ mod support;
 
 mod app;
 mod command_line;
+mod disk;
+mod elsewhere;
 mod guests;
 mod plugins;
 mod runs;

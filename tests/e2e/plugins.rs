@@ -1,7 +1,27 @@
 //! Components that are no plugins: each refused with what is wrong, before anything runs.
 
-use crate::support::{Repository, Server, guest};
+use crate::support::{Repository, Server, guest, root};
 use serde_json::json;
+
+/// A build stage that imports what only a deploy stage may ever have.
+fn imports_apps_as_a_builder() -> Vec<u8> {
+    const WORLD: &str = "package test:greedy;
+        world greedy {
+            use slipway:stage/types@0.1.0.{failure};
+            import slipway:stage/apps@0.1.0;
+            export describe: func() -> string;
+            export build: func() -> result<_, failure>;
+        }";
+    let mut resolve = wit_parser::Resolve::default();
+    resolve.push_path(root().join("wit")).unwrap();
+    let package = resolve.push_str("greedy.wit", WORLD).unwrap();
+    let world = resolve.select_world(&[package], None).unwrap();
+    let abi = wit_parser::ManglingAndAbi::Standard32;
+    let mut module = wit_component::dummy_module(&resolve, world, abi);
+    let encoding = wit_component::StringEncoding::UTF8;
+    wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
+    wit_component::ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+}
 
 async fn refused(server: &Server, name: &str, bytes: Option<&[u8]>) -> String {
     let pipeline = format!("name = \"{name}\"\n[stages.only]\nuses = \"./plugins/x.wasm\"\n");
@@ -33,6 +53,7 @@ async fn what_is_no_plugin_is_refused_with_the_reason() {
         ("garbage", Some(guest("describes_garbage")), "`describe` returned no document of a plugin"),
         ("other-kind", Some(guest("describes_other_kind")), "its exports make it a build stage"),
         ("calls", Some(guest("calls_in_describe")), "`describe` called an import"),
+        ("beyond", Some(imports_apps_as_a_builder()), "`slipway:stage/apps@0.1.0`"),
     ] {
         let message = refused(&server, name, bytes.as_deref()).await;
         assert!(message.contains(reason), "{name}: {message}");

@@ -34,6 +34,15 @@ async fn the_same_key_gives_the_same_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_data_folder_may_be_given_relative_to_where_one_is() {
+    let server = Server::start_relative();
+    let repository = noops();
+    server.add("noop", repository.path()).await;
+    assert_eq!(server.run("noop", "main").await["state"], "passed");
+    assert!(server.data().join("slipway.db").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_condition_decides_what_runs() {
     let server = Server::start();
     let repository = noops();

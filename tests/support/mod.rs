@@ -46,9 +46,36 @@ impl Server {
     /// Starts a server on a folder of its own, with more arguments.
     pub fn start_with(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let mut command = slipway();
+        command.arg("serve").arg("--data").arg(folder.path().join("data"));
+        Self::start_by(command, folder, args)
+    }
+
+    /// Starts a server whose data folder is given relative to the folder it is started in.
+    pub fn start_relative() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = slipway();
+        command.args(["serve", "--data", "data"]).current_dir(folder.path());
+        Self::start_by(command, folder, &[])
+    }
+
+    /// Starts a server whose data folder is a disk of its own, of so many bytes. Only the server
+    /// sees that disk; see [`Self::seen`].
+    pub fn start_on_disk_of(bytes: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let mut command = Command::new("bwrap");
+        command.args(["--die-with-parent", "--dev-bind", "/", "/", "--size", &bytes.to_string(), "--tmpfs"]).arg(&data);
+        command.arg("--").arg(slipway().get_program()).args(["serve", "--data"]).arg(&data);
+        Self::start_by(command, folder, &[])
+    }
+
+    fn start_by(command: Command, folder: tempfile::TempDir, args: &[&str]) -> Self {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let (child, ready) = spawn(folder.path(), &args, "127.0.0.1:0");
-        let token = std::fs::read_to_string(ready["token_file"].as_str().unwrap()).unwrap().trim().to_owned();
+        let (child, ready) = spawn(command, folder.path(), &args, "127.0.0.1:0");
+        let token_file = seen(child.id(), &folder.path().join(ready["token_file"].as_str().unwrap()));
+        let token = std::fs::read_to_string(token_file).unwrap().trim().to_owned();
         let apps_port = port(ready["apps"].as_str().unwrap());
         let api = ready["api"].as_str().unwrap().to_owned();
         Self { child, folder, args, api, apps_port, token, client: reqwest::Client::new() }
@@ -56,6 +83,11 @@ impl Server {
 
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
+    }
+
+    /// A path of the data folder as the server sees it.
+    pub fn seen(&self, path: &str) -> PathBuf {
+        seen(self.pid(), &self.data().join(path))
     }
 
     pub fn folder(&self) -> &Path {
@@ -82,7 +114,9 @@ impl Server {
     /// Starts it again on the same folder and address.
     pub fn restart(&mut self) {
         let listen = self.api.trim_start_matches("http://").to_owned();
-        let (child, ready) = spawn(self.folder.path(), &self.args, &listen);
+        let mut command = slipway();
+        command.arg("serve").arg("--data").arg(self.data());
+        let (child, ready) = spawn(command, self.folder.path(), &self.args, &listen);
         self.child = child;
         self.apps_port = port(ready["apps"].as_str().unwrap());
     }
@@ -199,11 +233,21 @@ fn port(address: &str) -> u16 {
     address.rsplit(':').next().unwrap().parse().unwrap()
 }
 
-fn spawn(folder: &Path, args: &[String], listen: &str) -> (Child, Value) {
+/// A path as a process sees it, which may have mounts of its own. Of bubblewrap, the program in
+/// it is meant.
+fn seen(pid: u32, path: &Path) -> PathBuf {
+    let process = Path::new("/proc").join(pid.to_string());
+    if std::fs::read_to_string(process.join("comm")).unwrap().trim() == "bwrap" {
+        let children = std::fs::read_to_string(process.join("task").join(pid.to_string()).join("children")).unwrap();
+        return seen(children.trim().parse().unwrap(), path);
+    }
+    process.join("root").join(path.strip_prefix("/").unwrap())
+}
+
+fn spawn(mut command: Command, folder: &Path, args: &[String], listen: &str) -> (Child, Value) {
     let log = std::fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
-    let mut child = slipway()
-        .args(["serve", "--json", "--listen", listen, "--apps-listen", "127.0.0.1:0", "--data"])
-        .arg(folder.join("data"))
+    let mut child = command
+        .args(["--json", "--listen", listen, "--apps-listen", "127.0.0.1:0"])
         .args(args)
         .stdout(Stdio::piped())
         .stderr(log)

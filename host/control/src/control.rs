@@ -116,6 +116,8 @@ pub struct Running {
 /// Runs a server until `stop`. `ready` is told once requests are served.
 pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: CancellationToken) -> Result<(), Error> {
     let Options { config, data, program, plugins, children_log } = options;
+    // The processes that are started below may stand elsewhere.
+    let data = std::path::absolute(&data).map_err(|source| Error::Folder { path: data.clone(), source })?;
     let config = Arc::new(config);
     let store = Store::open(&data).await?;
     let folder = |path: PathBuf| move |source| Error::Folder { path, source };
