@@ -13,5 +13,6 @@ pub mod plugin;
 pub mod release;
 pub mod run;
 pub mod stage;
+pub mod text;
 
 pub use name::{AppName, Digest, Epoch, PipelineName, Revision, RunId, StageName, ToolName};
