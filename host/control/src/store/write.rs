@@ -22,6 +22,11 @@ pub enum Write {
         /// When it was made.
         at: Micros,
     },
+    /// A token that is accepted no more.
+    TokenRevoked {
+        /// SHA-256 of it, in hex.
+        hash: String,
+    },
     /// A pipeline.
     Pipeline(PipelineRow),
     /// What a component is.
@@ -159,6 +164,7 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
             sqlx::query("INSERT OR IGNORE INTO token (hash, name, role, created_at) VALUES (?, ?, ?, ?)")
                 .bind(hash).bind(name).bind(*role).bind(at)
         }
+        Write::TokenRevoked { hash } => sqlx::query("DELETE FROM token WHERE hash = ?").bind(hash),
         Write::Pipeline(row) => sqlx::query(
             "INSERT INTO pipeline (name, repository, created_at) VALUES (?, ?, ?)
              ON CONFLICT (name) DO UPDATE SET repository = excluded.repository",

@@ -1,6 +1,8 @@
 //! One worker's connection.
 
 use super::Workers;
+use crate::api::Revoked;
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
@@ -10,15 +12,20 @@ use slipway_protocol::message::{decode, encode};
 use slipway_protocol::{FromControl, FromWorker, MESSAGE_BYTES_MAX, VERSION};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// How long a worker may be silent: longer than it takes to renew, shorter than a lease.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-pub(super) async fn connect(State(workers): State<Workers>, upgrade: WebSocketUpgrade) -> Response {
-    upgrade.max_message_size(MESSAGE_BYTES_MAX).on_upgrade(move |socket| serve(workers, socket))
+pub(super) async fn connect(
+    State(workers): State<Workers>,
+    Extension(Revoked(revoked)): Extension<Revoked>,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    upgrade.max_message_size(MESSAGE_BYTES_MAX).on_upgrade(move |socket| serve(workers, socket, revoked))
 }
 
-async fn serve(workers: Workers, socket: WebSocket) {
+async fn serve(workers: Workers, socket: WebSocket, revoked: CancellationToken) {
     let (mut to, mut from) = socket.split();
     let Some(FromWorker::Hello { protocol, worker, version, slots, holds }) = next(&mut from).await else {
         return tracing::warn!("a worker connected and did not say hello");
@@ -74,6 +81,8 @@ async fn serve(workers: Workers, socket: WebSocket) {
     tokio::select! {
         () = speak => {}
         () = listen => {}
+        // It dials again, and is refused then.
+        () = revoked.cancelled() => tracing::warn!(worker, "the token of this worker was revoked"),
     }
     workers.connected.remove(number);
     workers.scheduler.worker_disconnected(&worker, number);
