@@ -16,3 +16,4 @@ mod command_line;
 mod guests;
 mod plugins;
 mod runs;
+mod tokens;
