@@ -67,7 +67,7 @@ async fn a_worker_of_its_own_runs_a_pipeline_until_its_token_is_revoked() {
     let run = server.run("remote", "v1.0.0").await;
     assert_eq!(run["state"], "passed", "{run:#}");
     let by = stage(&run, "test")["attempts"][0]["worker"].as_str().unwrap();
-    assert!(by.starts_with("worker-"), "{by}");
+    assert!(by.starts_with("build-2/worker-"), "{by}");
 
     let revoked = ask(&server, &["token", "revoke", "build-2"]).output().unwrap();
     assert!(revoked.status.success());

@@ -20,8 +20,8 @@ const PIECE_BYTES: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Too large.
-    #[error("it has more than {BYTES_MAX} bytes")]
-    TooLarge,
+    #[error("it has more than {0} bytes")]
+    TooLarge(u64),
     /// The sender broke off.
     #[error("the bytes did not arrive whole")]
     Broken(#[source] io::Error),
@@ -81,8 +81,13 @@ impl Blobs {
         self.put(bytes).await
     }
 
-    /// Stores bytes as they arrive, hashing them on the way.
-    pub async fn put_stream<E>(&self, mut body: impl Stream<Item = Result<Bytes, E>> + Unpin) -> Result<Stored, Error>
+    /// Stores bytes as they arrive, hashing them on the way. No more than `bytes_max` are taken,
+    /// nor more than [`BYTES_MAX`].
+    pub async fn put_stream<E>(
+        &self,
+        mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        bytes_max: u64,
+    ) -> Result<Stored, Error>
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
@@ -92,8 +97,8 @@ impl Blobs {
         let mut size = 0;
         while let Some(piece) = body.try_next().await.map_err(|error| Error::Broken(io::Error::other(error)))? {
             size += piece.len() as u64;
-            if size > BYTES_MAX {
-                return Err(Error::TooLarge);
+            if size > bytes_max.min(BYTES_MAX) {
+                return Err(Error::TooLarge(bytes_max.min(BYTES_MAX)));
             }
             hash.update(&piece);
             tokio::io::AsyncWriteExt::write_all(&mut out, &piece).await.map_err(Error::Disk)?;
@@ -196,7 +201,9 @@ mod tests {
         let whole = blobs.put(Bytes::from_static(b"hello")).await.unwrap();
         assert_eq!(whole.digest.as_str(), "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
         let pieces = stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"he")), Ok(Bytes::from_static(b"llo"))]);
-        assert_eq!(blobs.put_stream(pieces).await.unwrap(), whole);
+        assert_eq!(blobs.put_stream(pieces, 5).await.unwrap(), whole);
+        let pieces = stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"hello"))]);
+        assert!(matches!(blobs.put_stream(pieces, 4).await, Err(Error::TooLarge(4))));
         assert_eq!(blobs.read(&whole.digest).await.unwrap().unwrap(), "hello");
         let other = Digest::new(format!("sha256:{:064}", 0)).unwrap();
         assert_eq!(blobs.read(&other).await.unwrap(), None);
@@ -207,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::local(folder.path()).unwrap();
         let broken = stream::iter([Ok(Bytes::from_static(b"he")), Err(io::Error::other("gone"))]);
-        assert!(matches!(blobs.put_stream(broken).await, Err(Error::Broken(_))));
+        assert!(matches!(blobs.put_stream(broken, 5).await, Err(Error::Broken(_))));
         assert_eq!(std::fs::read_dir(folder.path().join("incoming")).unwrap().count(), 0);
         assert_eq!(std::fs::read_dir(folder.path().join("stored")).unwrap().count(), 0);
     }

@@ -5,6 +5,7 @@
 
 use crate::apps::{Addresses, Apps, HttpAppHost};
 use crate::scheduler::Scheduler;
+use crate::workers;
 use serde::{Deserialize, Serialize};
 use slipway_domain::run::Loss;
 use std::net::SocketAddr;
@@ -24,8 +25,11 @@ const STEADY: Duration = Duration::from_secs(30);
 /// How long a child may take to end when it is told to.
 const STOP: Duration = Duration::from_secs(10);
 
-/// What the names of workers begin with that end with this process.
-pub const EMBEDDED: &str = "embedded-";
+/// How long an app that is not served waits until that is tried again.
+const BRING_UP_AGAIN: Duration = Duration::from_secs(10);
+
+/// The name of the token of workers that end with this process.
+pub const EMBEDDED: &str = "embedded";
 
 /// The orders of an embedded worker.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -129,7 +133,7 @@ pub async fn keep_worker(
 ) {
     let mut pause = PAUSES.0;
     while !stop.is_cancelled() {
-        let name = format!("{EMBEDDED}{}", crate::scheduler::new_id());
+        let name = crate::scheduler::new_id().to_string();
         let orders = WorkerOrders {
             control: control.clone(),
             token: token.clone(),
@@ -141,7 +145,10 @@ pub async fn keep_worker(
         match start(&program, "worker", &orders).await {
             Ok(child) => {
                 let ended = watch(child, &stop).await;
-                scheduler.worker_gone(&name, if ended { Loss::Death } else { Loss::Innocent });
+                scheduler.worker_gone(
+                    &workers::full_name(EMBEDDED, &name),
+                    if ended { Loss::Death } else { Loss::Innocent },
+                );
             }
             Err(error) => tracing::error!(%error, "the worker cannot be started"),
         }
@@ -171,15 +178,14 @@ pub async fn keep_apps(
         let began = tokio::time::Instant::now();
         match start(&program, "apps", &orders).await {
             Ok(mut child) => {
+                let mut whole = true;
                 match ready(&mut child.child).await {
                     Some(ready) => {
                         // A port that was chosen once is kept, so that addresses stay good.
                         listen = ready.listen;
                         host.set(Some((ready.admin, token.clone())));
                         apps.moved(Addresses::at(ready.listen));
-                        if let Err(error) = apps.bring_up().await {
-                            tracing::error!(error = &error as &dyn std::error::Error, "an app is not served");
-                        }
+                        whole = bring_up(&apps).await;
                         bound.send_replace(Some(Ok(ready.listen)));
                     }
                     None => {
@@ -192,7 +198,10 @@ pub async fn keep_apps(
                         });
                     }
                 }
-                watch(child, &stop).await;
+                tokio::select! {
+                    _ended = watch(child, &stop) => {}
+                    () = bring_up_rest(&apps, whole) => {}
+                }
                 host.set(None);
             }
             Err(error) => tracing::error!(%error, "the app host cannot be started"),
@@ -204,6 +213,31 @@ pub async fn keep_apps(
         }
         pause = (pause * 2).min(PAUSES.1);
     }
+}
+
+/// Brings the app host to what is stored. Returns whether every app is served.
+async fn bring_up(apps: &Apps) -> bool {
+    match apps.bring_up().await {
+        Ok(broken) => {
+            for (app, error) in &broken {
+                tracing::error!(error = error as &dyn std::error::Error, %app, "an app is not served");
+            }
+            broken.is_empty()
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "the apps are not served");
+            false
+        }
+    }
+}
+
+/// Goes on until every app is served, and never returns.
+async fn bring_up_rest(apps: &Apps, mut whole: bool) {
+    while !whole {
+        tokio::time::sleep(BRING_UP_AGAIN).await;
+        whole = bring_up(apps).await;
+    }
+    std::future::pending().await
 }
 
 async fn ready(child: &mut Child) -> Option<AppsReady> {

@@ -24,7 +24,7 @@ pub struct Config {
 }
 
 /// A toolchain entry.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
     /// The folder of the toolchain on this machine; seen inside as `/tools/<name>`.
@@ -37,7 +37,7 @@ pub struct Tool {
     /// More paths of this machine that they see, read-only, at the same place.
     #[serde(default)]
     pub read: Vec<PathBuf>,
-    /// Folders that outlive the stage: below `/cache/`, or relative to `/work`.
+    /// Folders that outlive the stage: below `/cache/`, or one folder of `/work`.
     #[serde(default)]
     pub caches: Vec<String>,
     /// The most memory that one process may take, in MiB; 0 for no limit.
@@ -124,10 +124,12 @@ impl Config {
                 }
             }
             for cache in &tool.caches {
-                let plain = !cache.is_empty() && cache.split('/').all(|part| part != ".." && part != ".");
-                if !plain || (cache.starts_with('/') && !cache.starts_with("/cache/")) {
+                // In `/work`, a folder deeper down could be a link that the revision holds.
+                let inner = cache.strip_prefix("/cache/").unwrap_or(cache);
+                let plain = inner.split('/').all(|part| !matches!(part, "" | "." | ".."));
+                if !plain || (inner == cache && cache.contains('/')) {
                     wrong.push(format!(
-                        "  tools.{name}.caches: {cache:?} is neither below `/cache/` nor relative to `/work`"
+                        "  tools.{name}.caches: {cache:?} is neither below `/cache/` nor one folder of `/work`"
                     ));
                 }
             }
@@ -193,10 +195,10 @@ mod tests {
     #[test]
     fn every_wrong_value_is_named() {
         let config: Config = toml::from_str(
-            "worker_slots = 1000\n[tools.Rust]\nroot = \"/nowhere\"\nprograms = { cargo = \"../cargo\" }\ncaches = [\"/etc\"]",
+            "worker_slots = 1000\n[tools.Rust]\nroot = \"/nowhere\"\nprograms = { cargo = \"../cargo\" }\ncaches = [\"/etc\", \"a/b\", \"/cache/../x\", \"target\", \"/cache/a/b\"]",
         )
         .unwrap();
         let Err(Error::Values(wrong)) = config.check() else { panic!() };
-        assert_eq!(wrong.len(), 5, "{wrong:?}");
+        assert_eq!(wrong.len(), 7, "{wrong:?}");
     }
 }

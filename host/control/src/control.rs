@@ -8,9 +8,9 @@ use crate::children::{self, Program};
 use crate::config::Config;
 use crate::git::Git;
 use crate::plugins::{self, Plugins};
-use crate::scheduler::{RecoverError, Scheduler};
+use crate::scheduler::{LeaseKeys, RecoverError, Scheduler};
 use crate::store::{self, CommitError, Store};
-use crate::workers::Workers;
+use crate::workers::{self, Workers};
 use bytes::Bytes;
 use slipway_domain::ToolName;
 use slipway_domain::grant::Operator;
@@ -142,8 +142,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
 
     let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &plugins).await?;
     let git = Git::new(data.join("mirrors"));
-    let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), operator(&config));
-    let recovered = scheduler.recover(|worker| worker.starts_with(children::EMBEDDED)).await?;
+    let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), operator(&config), lease_keys(&data)?);
+    let recovered = scheduler.recover(|worker| workers::token_of(worker) == children::EMBEDDED).await?;
 
     let host = Arc::new(HttpAppHost::default());
     let apps = Apps::new(store.clone(), blobs.clone(), host.clone(), Addresses::at(config.apps_listen));
@@ -224,13 +224,45 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 
-/// A token or secret of 256 random bits, in hex.
-pub(crate) fn secret() -> String {
+/// 256 random bits.
+fn random() -> [u8; 32] {
     let mut bytes = [0u8; 32];
     // Linux gives up to 256 bytes whole (getrandom(2)).
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     assert!(filled == Ok(bytes.len()), "the kernel gives random bytes");
-    hex::encode(bytes)
+    bytes
+}
+
+/// A token or secret, in hex.
+pub(crate) fn secret() -> String {
+    hex::encode(random())
+}
+
+/// The keys of leases. Their secret is kept, so that a worker that holds a lease through a
+/// restart of this process can still show its key.
+fn lease_keys(data: &Path) -> Result<LeaseKeys, Error> {
+    let path = data.join("lease.key");
+    let kept = std::fs::read(&path).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let bytes = match kept {
+        Some(bytes) => bytes,
+        None => {
+            let bytes = random();
+            write_private(&path, &bytes).map_err(|source| Error::Folder { path, source })?;
+            bytes
+        }
+    };
+    Ok(LeaseKeys::new(bytes))
+}
+
+/// Writes a file that only this user can read, whole or not at all.
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let temporary = path.with_extension("new");
+    let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(temporary, path)
 }
 
 /// Makes the first token at the first start, and leaves it where only this user can read.
@@ -240,17 +272,8 @@ async fn first_token(store: &Store, data: &Path) -> Result<(PathBuf, bool), Erro
         return Ok((path, false));
     }
     let token = api::new_token();
-    let write = || -> io::Result<()> {
-        use std::io::Write;
-        use std::os::unix::fs::OpenOptionsExt;
-        let temporary = data.join("token.new");
-        let mut file =
-            std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
-        writeln!(file, "{token}")?;
-        file.sync_all()?;
-        std::fs::rename(temporary, &path)
-    };
-    write().map_err(|source| Error::Folder { path: path.clone(), source })?;
+    let written = write_private(&path, format!("{token}\n").as_bytes());
+    written.map_err(|source| Error::Folder { path: path.clone(), source })?;
     store.try_commit(vec![Tokens::write(&token, "bootstrap", Role::Admin)]).await?;
     Ok((path, true))
 }

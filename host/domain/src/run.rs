@@ -210,6 +210,16 @@ impl Run {
         self.stages.iter().find(|stage| stage.name == *name)
     }
 
+    /// What still has to be told to stop: named again after whoever holds it may have missed
+    /// [`Action::Stop`].
+    pub fn stops(&self) -> impl Iterator<Item = (&StageName, Epoch)> {
+        let cancelling = matches!(self.state, RunState::Cancelling { .. });
+        self.stages.iter().filter(move |_| cancelling).filter_map(|stage| match &stage.state {
+            StageState::Running { attempt, epoch } if attempt.phase.is_cancellable() => Some((&stage.name, *epoch)),
+            StageState::Waiting | StageState::Queued(_) | StageState::Running { .. } | StageState::Ended(_) => None,
+        })
+    }
+
     /// Applies `event` and names the next actions. Touches nothing outside the run, and
     /// leaves the run as it was when the event does not apply.
     pub fn apply(&mut self, event: &Event) -> Result<Vec<Action>, InvalidTransition> {

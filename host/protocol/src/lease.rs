@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 pub struct Lease {
     /// The fence: whoever has a lower one for the same stage has lost it.
     pub epoch: u64,
+    /// What shows at the HTTP routes that this worker holds it.
+    pub key: String,
     /// The run.
     pub run: String,
     /// The pipeline.

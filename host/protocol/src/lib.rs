@@ -20,10 +20,11 @@ pub use lease::Lease;
 pub use message::{FromControl, FromWorker};
 
 /// The version of this protocol. Both sides refuse any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
-/// The header by which a worker proves at the HTTP routes that it holds a lease.
-pub const EPOCH_HEADER: &str = "slipway-epoch";
+/// The header by which a worker proves at the HTTP routes that it holds a lease, with the
+/// lease's key.
+pub const LEASE_HEADER: &str = "slipway-lease";
 
 /// How long a lease holds without renewal, in seconds.
 pub const LEASE_TTL_SECONDS: u64 = 30;

@@ -20,6 +20,14 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 /// The first and the longest pause before control is dialled again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+/// How long a connection may take to be made, and a message to be sent.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long control may be silent before the connection counts as broken. It answers every
+/// renewal.
+const SILENCE_MAX: Duration = Duration::from_secs(3 * RENEW_SECONDS);
+/// How often overdue leases are looked for.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -60,6 +68,21 @@ struct Held {
 }
 
 impl Leases {
+    /// No leases yet, and a thread of its own that stops those which are not renewed in time,
+    /// whatever the connection is waiting for. The thread ends with the leases.
+    pub fn watched() -> std::io::Result<Arc<Self>> {
+        let leases = Arc::new(Self::default());
+        let watched = Arc::downgrade(&leases);
+        std::thread::Builder::new().name("leases".into()).spawn(move || {
+            while let Some(leases) = watched.upgrade() {
+                leases.fence_overdue(Instant::now());
+                drop(leases);
+                std::thread::sleep(LOOK);
+            }
+        })?;
+        Ok(leases)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<u64, Held>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,10 +107,11 @@ impl Leases {
     }
 
     /// Stops what was not renewed for so long that control may have given it to another.
-    fn fence_overdue(&self) {
+    fn fence_overdue(&self, now: Instant) {
         let limit = Duration::from_secs(SELF_FENCE_SECONDS);
+        let is_overdue = |held: &Held| now.saturating_duration_since(held.renewed) > limit;
         let overdue: Vec<u64> =
-            self.lock().iter().filter(|(_, held)| held.renewed.elapsed() > limit).map(|(epoch, _)| *epoch).collect();
+            self.lock().iter().filter(|(_, held)| is_overdue(held)).map(|(epoch, _)| *epoch).collect();
         for epoch in overdue {
             tracing::warn!(epoch, "lease not renewed in time: stopping what it holds");
             self.lose(epoch);
@@ -147,7 +171,6 @@ impl<D: Duties> Link<D> {
             let wait = tokio::time::sleep(pause);
             pause = (pause * 2).min(PAUSES.1);
             wait.await;
-            self.leases.fence_overdue();
         }
     }
 
@@ -167,8 +190,8 @@ impl<D: Duties> Link<D> {
         }
         let config = WebSocketConfig::default().max_message_size(Some(MESSAGE_BYTES_MAX));
         // Nagle's algorithm off: a lease's messages are small and wait for each other.
-        let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await;
-        connected.map(|(socket, _)| socket).map_err(failed)
+        let connected = tokio_tungstenite::connect_async_with_config(request, Some(config), true);
+        in_time(connected).await.map(|(socket, _)| socket).map_err(failed)
     }
 
     /// Says hello, says again what control has not stored, then listens and speaks until
@@ -182,15 +205,17 @@ impl<D: Duties> Link<D> {
             slots: self.identity.slots,
             holds: self.leases.epochs(),
         };
-        if let Err(error) = to.send(Message::Binary(encode(&hello).into())).await {
+        if let Err(error) = in_time(to.send(Message::Binary(encode(&hello).into()))).await {
             return error;
         }
         let mut renew = tokio::time::interval(Duration::from_secs(RENEW_SECONDS));
         let mut welcome = false;
+        let mut heard = tokio::time::Instant::now();
         loop {
             let step = tokio::select! {
                 message = next(&mut from) => match message {
                     Ok(message) => {
+                        heard = tokio::time::Instant::now();
                         if let FromControl::Welcome { resumed } = message {
                             self.resume(&resumed);
                             welcome = true;
@@ -201,12 +226,12 @@ impl<D: Duties> Link<D> {
                     }
                     Err(error) => Err(error),
                 },
-                Some(message) = self.outgoing.recv(), if welcome => self.say(&mut to, message).await,
+                () = tokio::time::sleep_until(heard + SILENCE_MAX) => Err(silent()),
+                Some(message) = self.outgoing.recv(), if welcome => in_time(self.say(&mut to, message)).await,
                 _ = renew.tick() => {
-                    self.leases.fence_overdue();
                     // Also without leases: control takes a silent worker for a dead one.
                     let epochs = self.leases.epochs();
-                    if welcome { self.say(&mut to, FromWorker::Renew { epochs }).await } else { Ok(()) }
+                    if welcome { in_time(self.say(&mut to, FromWorker::Renew { epochs })).await } else { Ok(()) }
                 }
             };
             if let Err(error) = step {
@@ -293,6 +318,15 @@ impl<D: Duties> Link<D> {
     }
 }
 
+/// The result of something that is done in time, or an error.
+async fn in_time<T>(something: impl Future<Output = Result<T, tungstenite::Error>>) -> Result<T, tungstenite::Error> {
+    tokio::time::timeout(PATIENCE, something).await.unwrap_or_else(|_elapsed| Err(silent()))
+}
+
+fn silent() -> tungstenite::Error {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
+
 async fn next(from: &mut SplitStream<Socket>) -> Result<FromControl, tungstenite::Error> {
     loop {
         match from.next().await {
@@ -310,3 +344,7 @@ async fn next(from: &mut SplitStream<Socket>) -> Result<FromControl, tungstenite
         }
     }
 }
+
+#[cfg(test)]
+#[path = "link_tests.rs"]
+mod tests;

@@ -2,6 +2,7 @@
 //! flood is cut in the middle, so that its beginning and its end are kept.
 
 use crate::outbox::Outbox;
+use slipway_domain::text::cut;
 use slipway_protocol::message::LogEntry;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -62,7 +63,7 @@ impl Log {
             at_us: now_us(),
             source: source.to_owned(),
             level: level.to_owned(),
-            message: cut(message),
+            message: cut(message, LINE_BYTES_MAX),
             fields,
         };
         let size = size(&entry);
@@ -153,48 +154,8 @@ fn size(entry: &LogEntry) -> usize {
     ENTRY_BYTES + entry.message.len() + fields
 }
 
-/// Cuts a text that is too long, at a character's border, and says so.
-fn cut(mut text: String) -> String {
-    if text.len() > LINE_BYTES_MAX {
-        let whole = text.len();
-        let end = (0..=LINE_BYTES_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
-        text.push_str(&format!(" … ({} bytes cut)", whole - end));
-    }
-    text
-}
-
 /// Makes lines of bytes that come in pieces.
-#[derive(Default)]
-pub struct Lines {
-    begun: Vec<u8>,
-}
-
-impl Lines {
-    /// Takes a piece and returns the lines that it completes. A line that grows past
-    /// [`LINE_BYTES_MAX`] is handed out in parts. Bytes that are not UTF-8 are replaced.
-    pub fn push(&mut self, piece: &[u8]) -> Vec<String> {
-        let mut lines = Vec::new();
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            self.begun.extend_from_slice(part);
-            if self.begun.last() == Some(&b'\n') || self.begun.len() >= LINE_BYTES_MAX {
-                lines.extend(self.finish());
-            }
-        }
-        lines
-    }
-
-    /// The line that was begun and has no end.
-    pub fn finish(&mut self) -> Option<String> {
-        let begun = std::mem::take(&mut self.begun);
-        if begun.is_empty() {
-            return None;
-        }
-        let text = begun.strip_suffix(b"\n").unwrap_or(&begun);
-        let text = text.strip_suffix(b"\r").unwrap_or(text);
-        Some(String::from_utf8_lossy(text).into_owned())
-    }
-}
+pub type Lines = slipway_engine::Lines<LINE_BYTES_MAX>;
 
 #[cfg(test)]
 mod tests {
@@ -253,21 +214,12 @@ mod tests {
         assert_eq!(entries(&mut said).len(), 100);
     }
 
-    #[test]
-    fn a_long_entry_is_cut_at_a_character() {
-        let text = cut("ä".repeat(LINE_BYTES_MAX));
-        assert!(text.ends_with("bytes cut)") && text.len() < LINE_BYTES_MAX + 40);
-        assert_eq!(cut("short".into()), "short");
-    }
-
-    #[test]
-    fn pieces_become_lines() {
-        let mut lines = Lines::default();
-        assert_eq!(lines.push(b"a\nb"), ["a"]);
-        assert_eq!(lines.push(b"c\r\n\nd\xff"), ["bc", ""]);
-        assert_eq!(lines.finish().as_deref(), Some("d\u{fffd}"));
-        assert_eq!(lines.finish(), None);
-        let parts = lines.push(&vec![b'x'; 3 * LINE_BYTES_MAX]);
-        assert!(parts.len() <= 3);
+    #[tokio::test]
+    async fn a_long_entry_is_cut() {
+        let (log, mut said) = log(1 << 20);
+        log.write("stage", "info", "x".repeat(LINE_BYTES_MAX + 1), vec![]);
+        log.finish();
+        let message = &entries(&mut said)[0].message;
+        assert!(message.ends_with("x … (1 bytes cut)"), "{}", message.len());
     }
 }

@@ -4,7 +4,7 @@ use crate::log::Log;
 use crate::outbox::{Fenced, Outbox, Standing};
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
 use crate::tools::{ToolProcess, Tools};
-use crate::transfer::{self, Transfer, Uploaded};
+use crate::transfer::{self, Proof, Transfer, Uploaded};
 use crate::workspace::Workspace;
 use slipway_domain::Digest;
 use slipway_domain::plugin::Kind;
@@ -13,8 +13,8 @@ use slipway_protocol::message::Metering;
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::{Call, Lease, Reply};
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ impl Session {
 
     /// Sends the bytes of an artifact to control.
     pub async fn upload(&self, body: impl Fn() -> io::Result<reqwest::Body>) -> Result<Uploaded, transfer::Error> {
-        self.transfer.upload(self.lease.epoch, body).await
+        self.transfer.upload(&Proof::of(&self.lease), body).await
     }
 
     /// Whether the guest may read an artifact: one of its inputs, or its own.
@@ -102,8 +102,8 @@ impl Session {
     }
 
     /// Fetches an artifact that [`Self::may_read`] permits.
-    pub async fn artifact(&self, digest: &Digest) -> Result<PathBuf, transfer::Error> {
-        self.transfer.artifact(self.lease.epoch, digest).await
+    pub async fn artifact(&self, digest: &Digest) -> Result<File, transfer::Error> {
+        self.transfer.artifact(&Proof::of(&self.lease), digest).await
     }
 
     /// Starts a tool by the operator's plan. `seq` is the number of the call that asked.

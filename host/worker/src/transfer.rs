@@ -8,7 +8,8 @@ use reqwest::{Client, RequestBuilder, Response};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use slipway_domain::Digest;
-use slipway_protocol::{EPOCH_HEADER, SELF_FENCE_SECONDS};
+use slipway_protocol::{LEASE_HEADER, Lease, SELF_FENCE_SECONDS};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -74,6 +75,20 @@ pub struct Uploaded {
     pub size: u64,
 }
 
+/// What shows control that a lease is held here.
+#[derive(Debug, Clone)]
+pub struct Proof {
+    epoch: u64,
+    key: String,
+}
+
+impl Proof {
+    /// The proof that a lease brings along.
+    pub fn of(lease: &Lease) -> Self {
+        Self { epoch: lease.epoch, key: lease.key.clone() }
+    }
+}
+
 /// The way to control, and the folder for what came from it.
 #[derive(Debug, Clone)]
 pub struct Transfer {
@@ -90,8 +105,8 @@ impl Transfer {
         Ok(Self { client, control: control.trim_end_matches('/').to_owned(), token: token.to_owned(), folder })
     }
 
-    /// Fetches a component by digest.
-    pub async fn component(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
+    /// Fetches a component by digest: that of a lease, or one that control has asked about.
+    pub async fn component(&self, digest: &Digest, proof: Option<&Proof>) -> Result<Vec<u8>, Error> {
         let what = format!("component `{digest}`");
         let path = self.folder.join("components").join(digest.hex());
         if let Ok(bytes) = tokio::fs::read(&path).await
@@ -99,7 +114,10 @@ impl Transfer {
         {
             return Ok(bytes);
         }
-        let request = self.client.get(format!("{}/worker/v1/components/{digest}", self.control));
+        let request = match proof {
+            Some(proof) => self.get(proof, "component"),
+            None => self.client.get(format!("{}/worker/v1/components/{digest}", self.control)),
+        };
         let bytes = self.send(request, &what).await?.bytes().await.map_err(|source| broken(&what, source))?;
         let found = digest_of(&bytes);
         if found != digest.as_str() {
@@ -110,43 +128,44 @@ impl Transfer {
     }
 
     /// Fetches the lease's revision as a tar file.
-    pub async fn source(&self, epoch: u64, revision: &str) -> Result<PathBuf, Error> {
+    pub async fn source(&self, proof: &Proof, revision: &str) -> Result<File, Error> {
         let what = format!("revision `{revision}`");
         let path = self.folder.join("revisions").join(format!("{revision}.tar"));
-        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
-            return Ok(path);
+        if let Ok(file) = File::open(&path) {
+            return Ok(file);
         }
-        let request = self.client.get(format!("{}/worker/v1/leases/{epoch}/source", self.control));
-        let response = self.send(request.header(EPOCH_HEADER, epoch), &what).await?;
-        self.download(response, &path, &what, None).await?;
-        Ok(path)
+        let response = self.send(self.get(proof, "source"), &what).await?;
+        self.download(response, &path, &what, None).await
     }
 
     /// Fetches an artifact that the lease may read.
-    pub async fn artifact(&self, epoch: u64, digest: &Digest) -> Result<PathBuf, Error> {
+    pub async fn artifact(&self, proof: &Proof, digest: &Digest) -> Result<File, Error> {
         let what = format!("artifact `{digest}`");
         let path = self.folder.join("artifacts").join(digest.hex());
-        if tokio::fs::try_exists(&path).await.unwrap_or(false) {
-            return Ok(path);
+        if let Ok(file) = File::open(&path) {
+            return Ok(file);
         }
-        let request = self.client.get(format!("{}/worker/v1/leases/{epoch}/blobs/{digest}", self.control));
-        let response = self.send(request.header(EPOCH_HEADER, epoch), &what).await?;
-        self.download(response, &path, &what, Some(digest)).await?;
-        Ok(path)
+        let response = self.send(self.get(proof, &format!("blobs/{digest}")), &what).await?;
+        self.download(response, &path, &what, Some(digest)).await
     }
 
     /// Sends the bytes of an artifact; control hashes and stores them. `body` is asked for
     /// the bytes again when the connection broke.
-    pub async fn upload(&self, epoch: u64, body: impl Fn() -> io::Result<reqwest::Body>) -> Result<Uploaded, Error> {
+    pub async fn upload(&self, proof: &Proof, body: impl Fn() -> io::Result<reqwest::Body>) -> Result<Uploaded, Error> {
         let what = "an artifact";
-        let url = format!("{}/worker/v1/leases/{epoch}/blobs", self.control);
+        let url = format!("{}/worker/v1/leases/{}/blobs", self.control, proof.epoch);
         let response = self
             .retry(what, || {
                 let body = body().map_err(|source| Error::Disk { what: what.to_owned(), source })?;
-                Ok(self.client.put(&url).header(EPOCH_HEADER, epoch).body(body))
+                Ok(self.client.put(&url).header(LEASE_HEADER, &proof.key).body(body))
             })
             .await?;
         response.json().await.map_err(|source| broken(what, source))
+    }
+
+    /// A request for something of a lease.
+    fn get(&self, Proof { epoch, key }: &Proof, what: &str) -> RequestBuilder {
+        self.client.get(format!("{}/worker/v1/leases/{epoch}/{what}", self.control)).header(LEASE_HEADER, key)
     }
 
     /// Sends a request that has no body.
@@ -183,14 +202,15 @@ impl Transfer {
         }
     }
 
-    /// Writes a body to a new file, and gives it its name once it is whole and right.
+    /// Writes a body to a new file, and gives it its name once it is whole and right. Returns
+    /// the open file, which stays whole when its name is given up for newer ones.
     async fn download(
         &self,
         response: Response,
         path: &Path,
         what: &str,
         digest: Option<&Digest>,
-    ) -> Result<(), Error> {
+    ) -> Result<File, Error> {
         let disk = |source| Error::Disk { what: what.to_owned(), source };
         let folder = path.parent().unwrap_or(&self.folder);
         tokio::fs::create_dir_all(folder).await.map_err(disk)?;
@@ -207,9 +227,10 @@ impl Transfer {
         if digest.is_some_and(|wanted| wanted.as_str() != found) {
             return Err(Error::WrongDigest { what: what.to_owned(), found });
         }
+        let whole = File::open(temporary.path()).map_err(disk)?;
         temporary.persist(path).map_err(|error| disk(error.error))?;
         tidy(folder);
-        Ok(())
+        Ok(whole)
     }
 
     async fn keep(&self, path: &Path, bytes: &Bytes) -> io::Result<()> {
@@ -253,3 +274,7 @@ fn tidy(folder: &Path) {
 fn broken(what: &str, source: reqwest::Error) -> Error {
     Error::Broken { what: what.to_owned(), source }
 }
+
+#[cfg(test)]
+#[path = "transfer_tests.rs"]
+mod tests;

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long after its limit a call may take to come back: the grace of a cancelled stage
-/// and two seconds.
-const GRACE: Duration = Duration::from_secs(7);
+/// How long after its limit a call may take to come back (`threats.md` §1, rule 4). The grace of
+/// a cancelled stage lies within its limit.
+const GRACE: Duration = Duration::from_secs(2);
 /// How often the watchdog looks.
 const LOOK: Duration = Duration::from_millis(500);
 

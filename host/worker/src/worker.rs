@@ -7,7 +7,7 @@ use crate::runtime::component::{Components, Ready};
 use crate::runtime::execute::{Ending, describe, execute};
 use crate::session::Session;
 use crate::tools::Tools;
-use crate::transfer::Transfer;
+use crate::transfer::{Proof, Transfer};
 use crate::watchdog::Watchdog;
 use crate::workspace::{Workspace, remove_all};
 use slipway_domain::Digest;
@@ -94,7 +94,7 @@ pub fn run(options: Options, stop: &CancellationToken) -> Result<(), Error> {
     }));
     let identity =
         Identity { control: options.control, token: options.token, worker: options.name, slots: options.slots };
-    let leases = Arc::new(Leases::default());
+    let leases = Leases::watched().map_err(|error| Error::Start(error.into()))?;
     let mut link = Link::new(identity, worker, Arc::clone(&leases));
     let wire = link.wire();
     let linking = tokio::runtime::Builder::new_current_thread()
@@ -151,7 +151,7 @@ impl Worker {
         let inner = &self.0;
         let log = Log::new(Arc::clone(&outbox), lease.limits.log_bytes, inner.guests.clone());
         let workspace = Workspace::new(&inner.work, inner.transfer.clone(), &lease);
-        let component = lease.component.clone();
+        let (component, proof) = (lease.component.clone(), Proof::of(&lease));
         let limit = Duration::from_millis(lease.limits.wall_ms);
         let Some(kind) = Kind::parse(&lease.kind) else {
             let fault = Fault::Host { message: format!("control asks for a stage of kind `{}`", lease.kind) };
@@ -161,7 +161,7 @@ impl Worker {
         };
         let (transfer, tools) = (inner.transfer.clone(), inner.tools.clone());
         let session = Session::new(lease, kind, Arc::clone(&outbox), Arc::clone(&log), transfer, workspace, tools);
-        let ending = match self.ready(&component).await {
+        let ending = match self.ready(&component, &proof).await {
             Ok(ready) => {
                 let _watch = inner.watchdog.watch(limit, &session);
                 execute(inner.components.engine(), &ready, &session).await
@@ -184,13 +184,14 @@ impl Worker {
     }
 
     /// The component, compiled and linked.
-    async fn ready(&self, component: &Component) -> Result<Arc<Ready>, Fault> {
+    async fn ready(&self, component: &Component, proof: &Proof) -> Result<Arc<Ready>, Fault> {
         let unusable = |reason: String| Fault::Plugin { plugin: component.name.clone(), reason };
         let digest = Digest::new(component.digest.clone()).map_err(|error| unusable(error.to_string()))?;
         if let Some(ready) = self.0.components.get(&digest) {
             return Ok(ready);
         }
-        let bytes = self.0.transfer.component(&digest).await.map_err(|error| Fault::Host { message: chain(&error) })?;
+        let bytes = self.0.transfer.component(&digest, Some(proof)).await;
+        let bytes = bytes.map_err(|error| Fault::Host { message: chain(&error) })?;
         let components = Arc::clone(&self.0.components);
         let compiled = tokio::task::spawn_blocking(move || components.compile(&digest, &bytes)).await;
         match compiled {
@@ -202,7 +203,7 @@ impl Worker {
 
     async fn describe(&self, component: &Component) -> Result<Description, String> {
         let digest = Digest::new(component.digest.clone()).map_err(|error| error.to_string())?;
-        let bytes = self.0.transfer.component(&digest).await.map_err(|error| chain(&error))?;
+        let bytes = self.0.transfer.component(&digest, None).await.map_err(|error| chain(&error))?;
         let components = Arc::clone(&self.0.components);
         let runtime = self.0.guests.clone();
         // Compilation takes long, so the whole of it goes where waiting is allowed.

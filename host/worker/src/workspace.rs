@@ -3,11 +3,12 @@
 //! thrown away with the attempt.
 
 use crate::beneath::Root;
-use crate::transfer::{self, Transfer};
+use crate::transfer::{self, Proof, Transfer};
 use slipway_domain::Digest;
 use slipway_protocol::Lease;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
 
 /// Why the folders cannot be made.
@@ -33,9 +34,11 @@ pub enum Error {
 pub struct Workspace {
     folder: PathBuf,
     transfer: Transfer,
-    epoch: u64,
+    proof: Proof,
     revision: String,
     inputs: Vec<(String, Digest)>,
+    /// Whether anything of it may be on the disk.
+    begun: AtomicBool,
     root: OnceCell<Root>,
 }
 
@@ -51,9 +54,10 @@ impl Workspace {
         Self {
             folder: folder.join(lease.epoch.to_string()),
             transfer,
-            epoch: lease.epoch,
+            proof: Proof::of(lease),
             revision: lease.revision.clone(),
             inputs: inputs.collect(),
+            begun: AtomicBool::new(false),
             root: OnceCell::new(),
         }
     }
@@ -74,30 +78,31 @@ impl Workspace {
     }
 
     async fn lay_out(&self) -> Result<Root, Error> {
-        let archive = self.transfer.source(self.epoch, &self.revision).await?;
+        let archive = self.transfer.source(&self.proof, &self.revision).await?;
         let mut inputs = Vec::new();
         for (path, digest) in &self.inputs {
-            inputs.push((path.clone(), self.transfer.artifact(self.epoch, digest).await?));
+            inputs.push((path.clone(), self.transfer.artifact(&self.proof, digest).await?));
         }
+        self.begun.store(true, Ordering::Relaxed);
         let (work, to) = (self.work(), self.inputs());
         let lay_out = move || -> Result<Root, Error> {
             std::fs::create_dir_all(&work)?;
             std::fs::create_dir_all(&to)?;
             let root = Root::open(&work)?;
-            extract(std::fs::File::open(archive)?, &root)?;
+            extract(archive, &root)?;
             let inputs_root = Root::open(&to)?;
-            for (path, from) in inputs {
+            for (path, mut from) in inputs {
                 let mut file = inputs_root.create(&path, false)?;
-                io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+                io::copy(&mut from, &mut file)?;
             }
             Ok(root)
         };
         tokio::task::spawn_blocking(lay_out).await.map_err(io::Error::other)?
     }
 
-    /// Removes the folders, if they were made.
+    /// Removes the folders, if they were made, wholly or in part.
     pub async fn remove(&self) {
-        if self.root.initialized() {
+        if self.begun.load(Ordering::Relaxed) {
             let folder = self.folder.clone();
             let removed = tokio::task::spawn_blocking(move || remove_all(&folder)).await;
             if let Ok(Err(error)) = removed {

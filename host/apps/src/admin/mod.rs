@@ -8,7 +8,7 @@ mod error;
 mod releases;
 
 use crate::admin::error::Refusal;
-use crate::guest::{COMPONENT_BYTES_MAX, Runtime};
+use crate::guest::Runtime;
 use crate::registry::Registry;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
@@ -16,6 +16,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use slipway_engine::COMPONENT_BYTES_MAX;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 use tokio::sync::Mutex;

@@ -1,11 +1,9 @@
 //! Why a request got no answer. Wasmtime's error type ends here.
 
-use crate::guest::engine::STACK_BYTES_MAX;
-use crate::guest::limits::{HOSTCALL_BYTES_MAX, Refused, StoreLimits};
 use http::StatusCode;
+use slipway_engine::{Limits, Stop};
 use std::time::Duration;
-use wasmtime::{Error, Trap, WasmBacktrace};
-use wasmtime_wasi::I32Exit;
+use wasmtime::Error;
 
 /// Why a request got no answer. The messages are for the app's author, never for its users.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,38 +63,12 @@ impl Fault {
     }
 
     /// Tells a limit from a trap from an exit.
-    pub(crate) fn of(error: &Error, limits: &StoreLimits) -> Self {
-        let trap = error.downcast_ref::<Trap>();
-        if trap.is_none_or(|trap| *trap == Trap::UnreachableCodeReached) {
-            match limits.refused() {
-                Some(Refused::Own(limit)) => return Self::Limit(limit.clone()),
-                Some(Refused::Budget) => return Self::Crowded,
-                None => {}
-            }
-        }
-        match trap {
-            Some(Trap::StackOverflow) => Self::Limit(format!("{} KiB of stack", STACK_BYTES_MAX >> 10)),
-            Some(trap) => Self::Trap { message: trap.to_string(), function: innermost(error) },
-            None => {
-                let message = format!("{error:#}");
-                if message.contains("too many bytes") || message.contains("hostcall fuel") {
-                    return Self::Limit(format!("{} MiB copied in one call", HOSTCALL_BYTES_MAX >> 20));
-                }
-                match error.downcast_ref::<I32Exit>() {
-                    Some(exit) => Self::Exit(exit.0),
-                    None => Self::Trap { message: error.root_cause().to_string(), function: innermost(error) },
-                }
-            }
+    pub(crate) fn of(error: &Error, limits: &Limits) -> Self {
+        match Stop::of(error, limits) {
+            Stop::Limit(limit) => Self::Limit(limit),
+            Stop::Crowded => Self::Crowded,
+            Stop::Exit { status, .. } => Self::Exit(status),
+            Stop::Trap { message, backtrace } => Self::Trap { message, function: backtrace.into_iter().next() },
         }
     }
-}
-
-/// The innermost function of the guest, as its author wrote its name.
-fn innermost(error: &Error) -> Option<String> {
-    let trace = error.downcast_ref::<WasmBacktrace>()?;
-    let frame = trace.frames().first()?;
-    Some(match frame.func_name() {
-        Some(name) => rustc_demangle::try_demangle(name).map_or_else(|_| name.to_owned(), |name| format!("{name:#}")),
-        None => format!("function {} at {:#x}", frame.func_index(), frame.module_offset().unwrap_or(0)),
-    })
 }

@@ -1,9 +1,7 @@
 //! One request, in a Store of its own.
 
 use crate::guest::body::{Answer, Capped};
-use crate::guest::engine::TickingEngine;
 use crate::guest::fault::Fault;
-use crate::guest::limits::{Budget, HOSTCALL_BYTES_MAX};
 use crate::guest::runtime::Identity;
 use crate::guest::state::State;
 use crate::options::Limits;
@@ -11,6 +9,7 @@ use crate::tally::Visit;
 use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Body;
+use slipway_engine::{Budget, TickingEngine};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -115,12 +114,8 @@ impl Handler {
     where
         B: Body<Data = Bytes, Error = Error> + Send + 'static,
     {
-        let state = State::new(&self.identity, self.limits.memory_bytes, Arc::clone(&self.budget));
-        let mut store = Store::new(self.engine.engine(), state);
-        store.limiter(|state| &mut state.limits);
-        store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_async_yield_and_update(1);
+        let limits = slipway_engine::Limits::new(self.limits.memory_bytes).out_of(Arc::clone(&self.budget));
+        let mut store = slipway_engine::store(self.engine.engine(), State::new(&self.identity, limits));
 
         let answered = Arc::new(AtomicBool::new(false));
         let answering = Arc::clone(&answered);

@@ -4,11 +4,9 @@
 //! here.
 
 mod body;
-mod engine;
 mod fault;
 mod handler;
 mod inspect;
-mod limits;
 mod runtime;
 mod state;
 mod stdio;
@@ -16,5 +14,4 @@ mod stdio;
 pub(crate) use body::{Answer, linger};
 pub(crate) use fault::Fault;
 pub(crate) use handler::{Call, Handler};
-pub(crate) use inspect::COMPONENT_BYTES_MAX;
 pub(crate) use runtime::{Identity, Runtime};

@@ -1,6 +1,7 @@
 //! Who may call: tokens, compared by their hash.
 
 use super::problem::Problem;
+use crate::children::EMBEDDED;
 use crate::store::rows::TokenRow;
 use crate::store::{CommitError, Store, Write};
 use axum::extract::{Request, State};
@@ -13,9 +14,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
-
-/// The name under which the worker of this process is known. No token in the store has it.
-const EMBEDDED: &str = "embedded";
 
 /// What the holder of a token may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +71,7 @@ impl Wanted {
 
 /// The caller, as the records name it.
 #[derive(Debug, Clone)]
-pub(super) struct Caller(pub(super) String);
+pub struct Caller(pub String);
 
 /// Cancelled once the caller's token is revoked: whoever keeps a connection open ends it then.
 #[derive(Debug, Clone)]
@@ -135,7 +133,8 @@ impl Tokens {
         Self { store, known: Arc::default(), changing: Arc::default() }
     }
 
-    /// Accepts a token for as long as this process runs: that of its own worker.
+    /// Accepts a token for as long as this process runs: that of its own worker. No token in
+    /// the store has its name, which workers are told apart by.
     pub fn accept_worker(&self, token: &str) {
         self.remember(hash(token), EMBEDDED.to_owned(), Role::Worker);
     }

@@ -17,7 +17,7 @@ mod service;
 mod tokens;
 mod views;
 
-pub use auth::{Revoked, Role, Tokens, hash as token_hash, new_token};
+pub use auth::{Caller, Revoked, Role, Tokens, hash as token_hash, new_token};
 pub use server::serve;
 
 use crate::apps::Apps;

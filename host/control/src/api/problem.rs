@@ -110,6 +110,12 @@ impl Problem {
         self
     }
 
+    /// More clients than the server takes at once.
+    pub(super) fn crowded() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-connections", "too many clients are connected")
+            .hint("try again in a moment")
+    }
+
     /// An error that is ours: the caller is told little, the log all, under the same id.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let id = crate::scheduler::new_id().to_string();
@@ -234,6 +240,7 @@ impl From<ActError> for Problem {
             ActError::Release(error) => Self::new(StatusCode::CONFLICT, "no-release", error.to_string()),
             ActError::NotAnApp(_)
             | ActError::NotHealthy
+            | ActError::Fenced
             | ActError::Host { .. }
             | ActError::Blobs(_)
             | ActError::Store(_)

@@ -1,34 +1,47 @@
 //! The listener: HTTP/1.1 with limits on headers, bodies and connections.
 
+use super::problem::Problem;
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 
 /// How long a client may take to send its headers.
 const HEADERS: Duration = Duration::from_secs(10);
+/// How long a client may send nothing of a body that it has begun.
+const BODY_IDLE: Duration = Duration::from_secs(30);
 /// The most connections at once.
 const CONNECTIONS_MAX: usize = 1_024;
+/// Connections beyond them, on which only workers are served: a crowd of clients must not keep
+/// a worker from renewing its leases.
+const RESERVED: usize = 128;
 /// How long requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`. `workers` has limits of its own.
 pub async fn serve(listener: TcpListener, api: Router, workers: Router, stop: CancellationToken) {
-    let router = Router::new().merge(workers).merge(api.layer(DefaultBodyLimit::max(super::extract::BODY_BYTES_MAX)));
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX + RESERVED));
+    let api = api
+        .layer(DefaultBodyLimit::max(super::extract::BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&connections), refuse_crowd));
+    let router = Router::new().merge(workers).merge(api).layer(RequestBodyTimeoutLayer::new(BODY_IDLE));
     let open = TaskTracker::new();
     loop {
-        let Ok(place) = Arc::clone(&connections).acquire_owned().await else { break };
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &connections) => accepted,
             () = stop.cancelled() => break,
         };
+        let (accepted, place) = accepted;
         let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -69,4 +82,18 @@ pub async fn serve(listener: TcpListener, api: Router, workers: Router, stop: Ca
     if tokio::time::timeout(DRAIN, open.wait()).await.is_err() {
         tracing::debug!("some connections were still open at the end");
     }
+}
+
+/// The next connection, with its place among those that may be open.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (std::io::Result<(TcpStream, SocketAddr)>, OwnedSemaphorePermit) {
+    let place = Arc::clone(places).acquire_owned().await.expect("the semaphore is never closed");
+    (listener.accept().await, place)
+}
+
+/// Refuses requests of the API while only the places of workers are left.
+async fn refuse_crowd(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
+    if places.available_permits() < RESERVED { Problem::crowded().into_response() } else { next.run(request).await }
 }

@@ -60,6 +60,9 @@ pub enum ActError {
     /// The blobs.
     #[error("the component cannot be read")]
     Blobs(#[from] blobs::Error),
+    /// Whoever asked has lost its lease meanwhile.
+    #[error("the lease is lost")]
+    Fenced,
     /// The store.
     #[error("the release was not stored")]
     Store(#[from] CommitError),
@@ -123,18 +126,20 @@ impl Apps {
 
     /// The release that has an app's traffic.
     pub async fn live(&self, app: &AppName) -> Result<Option<Release>, ActError> {
-        Ok(self.load(app).await?.0.live().cloned())
+        Ok(self.load(app, None).await?.0.live().cloned())
     }
 
     /// A release of an app.
     pub async fn find(&self, app: &AppName, id: &ReleaseId) -> Result<Option<Release>, ActError> {
-        Ok(self.load(app).await?.0.get(id).cloned())
+        let row = self.store.release(id.as_str()).await?;
+        Ok(row.map(|row| row.release).filter(|release| release.app == *app))
     }
 
-    /// Makes a candidate, or finds the one that this run has made of this component.
-    pub async fn release(&self, made: Made) -> Result<Release, ActError> {
-        let _turn = self.turn(&made.app).await;
-        let (mut releases, rows) = self.load(&made.app).await?;
+    /// Makes a candidate, or finds the one that this run has made of this component. Here and
+    /// below, `held` tells whether whoever asks may still do so once it is its turn.
+    pub async fn release(&self, made: Made, held: impl Fn() -> bool) -> Result<Release, ActError> {
+        let _turn = self.turn(&made.app, held).await?;
+        let (mut releases, _) = self.load(&made.app, Some(&made.run)).await?;
         let release = match releases.candidate(&made.run, &made.digest) {
             Some(candidate) => candidate.clone(),
             None => {
@@ -156,7 +161,6 @@ impl Apps {
                 release
             }
         };
-        drop(rows);
         self.load_into_host(&release).await?;
         Ok(release)
     }
@@ -167,9 +171,9 @@ impl Apps {
     }
 
     /// Gives the app's traffic to a release that the app host has seen healthy.
-    pub async fn switch(&self, release: &Release) -> Result<(), ActError> {
-        let _turn = self.turn(&release.app).await;
-        let (mut releases, rows) = self.load(&release.app).await?;
+    pub async fn switch(&self, release: &Release, held: impl Fn() -> bool) -> Result<(), ActError> {
+        let _turn = self.turn(&release.app, held).await?;
+        let (mut releases, rows) = self.load(&release.app, Some(&release.run)).await?;
         let changed = releases.switch(&release.id)?;
         // The host first: it knows whether the release is healthy. Between the two, the app
         // is served by the new release while the old one is stored as live; a crash there
@@ -179,40 +183,72 @@ impl Apps {
     }
 
     /// Takes back what a run has done to an app, and returns the release that is live then.
-    pub async fn restore(&self, app: &AppName, run: &RunId) -> Result<Option<Release>, ActError> {
-        let _turn = self.turn(app).await;
-        let (mut releases, rows) = self.load(app).await?;
+    pub async fn restore(
+        &self,
+        app: &AppName,
+        run: &RunId,
+        held: impl Fn() -> bool,
+    ) -> Result<Option<Release>, ActError> {
+        let _turn = self.turn(app, held).await?;
+        let (mut releases, rows) = self.load(app, Some(run)).await?;
         let changed = releases.restore(run);
         self.apply_known(app, &releases).await?;
         self.save(&rows, changed).await?;
         Ok(releases.live().cloned())
     }
 
-    /// Goes back to the previous release, for a person or program that asks for it.
+    /// Goes back to the previous release, for a person or program that asks for it. Goes on
+    /// when whoever asked does not wait for it.
     pub async fn roll_back(&self, app: &AppName) -> Result<Release, ActError> {
-        let _turn = self.turn(app).await;
-        let (mut releases, rows) = self.load(app).await?;
+        let (apps, app) = (self.clone(), app.clone());
+        let rolled_back = tokio::spawn(async move { apps.roll_back_now(&app).await });
+        rolled_back.await.unwrap_or(Err(ActError::Store(CommitError::Closed)))
+    }
+
+    async fn roll_back_now(&self, app: &AppName) -> Result<Release, ActError> {
+        let _turn = self.turn(app, || true).await?;
+        let (mut releases, rows) = self.load(app, None).await?;
+        let before = releases.clone();
         let changed = releases.roll_back()?;
         self.apply_known(app, &releases).await?;
-        self.save(&rows, changed).await?;
+        if let Err(error) = self.store.try_commit(changed_rows(&rows, changed)).await {
+            // What is served and what is stored must not part.
+            self.apply_known(app, &before).await?;
+            return Err(error.into());
+        }
         releases.live().cloned().ok_or_else(|| release::Error::NoPrevious.into())
     }
 
-    /// Brings an app host that has just started to what is stored.
-    pub async fn bring_up(&self) -> Result<(), ActError> {
+    /// Brings an app host that has just started to what is stored. Returns the apps that it
+    /// does not serve as they should be, each with the reason; the others are served.
+    pub async fn bring_up(&self) -> Result<Vec<(AppName, ActError)>, ActError> {
+        let mut broken = Vec::new();
         for app in self.store.apps().await? {
             let Ok(app) = AppName::new(app) else { continue };
-            let _turn = self.turn(&app).await;
-            let (releases, _) = self.load(&app).await?;
-            self.apply_known(&app, &releases).await?;
+            if let Err(error) = self.bring_up_one(&app).await {
+                broken.push((app, error));
+            }
         }
-        Ok(())
+        Ok(broken)
     }
 
-    /// Makes the host serve what the releases say, all of which is known to be good.
+    async fn bring_up_one(&self, app: &AppName) -> Result<(), ActError> {
+        let _turn = self.turn(app, || true).await?;
+        let (releases, _) = self.load(app, None).await?;
+        self.apply_known(app, &releases).await
+    }
+
+    /// Makes the host serve what the releases say, all of which is known to be good. The one
+    /// that is kept ready for a rollback is not worth a refusal.
     async fn apply_known(&self, app: &AppName, releases: &Releases) -> Result<(), ActError> {
-        for release in [releases.live(), releases.previous()].into_iter().flatten() {
-            self.load_into_host(release).await?;
+        if let Some(live) = releases.live() {
+            self.load_into_host(live).await?;
+        }
+        if let Some(previous) = releases.previous()
+            && let Err(error) = self.load_into_host(previous).await
+        {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, %app, release = %previous.id, "the previous release is not ready for a rollback");
         }
         self.tell_host(app, releases, true).await
     }
@@ -236,30 +272,38 @@ impl Apps {
         Ok(self.host.load(release.id.as_str(), release.app.as_str(), &version, bytes).await?)
     }
 
-    async fn load(&self, app: &AppName) -> Result<(Releases, Vec<ReleaseRow>), ActError> {
-        let rows = self.store.releases(app.as_str()).await?;
+    /// The releases that count: candidates, the live and the previous one, and those of a run.
+    async fn load(&self, app: &AppName, run: Option<&RunId>) -> Result<(Releases, Vec<ReleaseRow>), ActError> {
+        let rows = self.store.releases_in_play(app.as_str(), run.map(RunId::as_str)).await?;
         Ok((Releases::new(rows.iter().map(|row| row.release.clone()).collect()), rows))
     }
 
     async fn save(&self, rows: &[ReleaseRow], changed: Vec<Release>) -> Result<(), ActError> {
-        let writes: Vec<Write> = changed
-            .into_iter()
-            .filter_map(|release| {
-                let row = rows.iter().find(|row| row.release.id == release.id)?;
-                Some(Write::Release(ReleaseRow { release, changed_at: clock::now(), ..row.clone() }))
-            })
-            .collect();
+        let writes = changed_rows(rows, changed);
         if !writes.is_empty() {
             self.store.commit(writes).durable().await?;
         }
         Ok(())
     }
 
-    async fn turn(&self, app: &AppName) -> tokio::sync::OwnedMutexGuard<()> {
+    /// Waits for an app's turn; refused when it is no longer wanted by then.
+    async fn turn(&self, app: &AppName, held: impl Fn() -> bool) -> Result<tokio::sync::OwnedMutexGuard<()>, ActError> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(app.clone()).or_default())
         };
-        turn.lock_owned().await
+        let turn = turn.lock_owned().await;
+        if held() { Ok(turn) } else { Err(ActError::Fenced) }
     }
 }
+
+fn changed_rows(rows: &[ReleaseRow], changed: Vec<Release>) -> Vec<Write> {
+    let changed = changed.into_iter().filter_map(|release| {
+        let row = rows.iter().find(|row| row.release.id == release.id)?;
+        Some(Write::Release(ReleaseRow { release, changed_at: clock::now(), ..row.clone() }))
+    });
+    changed.collect()
+}
+
+#[cfg(test)]
+mod tests;

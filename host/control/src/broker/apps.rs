@@ -24,6 +24,8 @@ pub(super) async fn act(broker: &Broker, context: &CallContext, call: &Call) -> 
 
 async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<Reply, Failure> {
     let apps = &broker.apps;
+    // Asked again when the app's turn has come: by then the lease may be another's.
+    let held = || broker.scheduler.is_held(context.epoch);
     match call {
         Call::CurrentRelease { app } => Ok(maybe(apps.live(&name(app)?).await.map_err(failure)?.as_ref())),
         Call::Address { app } => Ok(Reply::Address { url: apps.address(&name(app)?) }),
@@ -43,7 +45,7 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
                 version: context.version.clone(),
                 digest,
             };
-            Ok(Reply::Release(info(&apps.release(made).await.map_err(failure)?)))
+            Ok(Reply::Release(info(&apps.release(made, held).await.map_err(failure)?)))
         }
         Call::Health { release, path, within_ms } => {
             let release = own(broker, context, release).await?;
@@ -64,10 +66,12 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
         }
         Call::Switch { release } => {
             let release = own(broker, context, release).await?;
-            apps.switch(&release).await.map_err(failure)?;
+            apps.switch(&release, held).await.map_err(failure)?;
             Ok(Reply::Done)
         }
-        Call::Restore { app } => Ok(maybe(apps.restore(&name(app)?, &context.run).await.map_err(failure)?.as_ref())),
+        Call::Restore { app } => {
+            Ok(maybe(apps.restore(&name(app)?, &context.run, held).await.map_err(failure)?.as_ref()))
+        }
         Call::SetOutput { .. }
         | Call::PutArtifact { .. }
         | Call::TestCases { .. }
@@ -121,6 +125,7 @@ fn failure(error: ActError) -> Failure {
             Failure::new("not-healthy", "its last health check did not succeed, so it gets no traffic")
         }
         ActError::Release(error) => Failure::new("unknown-release", error.to_string()),
+        ActError::Fenced => Failure::new("fenced", "this attempt has lost its lease"),
         ActError::Host { .. } | ActError::Blobs(_) | ActError::Store(_) | ActError::Read(_) => {
             tracing::error!(%error, "the app host did not do its part");
             Failure { retryable: true, ..Failure::new("host", format!("the app host did not do its part: {error}")) }

@@ -95,6 +95,10 @@ impl Broker {
                     tokio::spawn(async move { broker.act(&context, &call, Some(journalled)).await });
                 }
             }
+            Taken::Answered(reply) => {
+                // As above.
+                let _closing = tell.send(FromControl::Reply { epoch, seq, reply });
+            }
             Taken::Before { run, stage, call } => {
                 let broker = self.clone();
                 let tell = tell.clone();
@@ -103,8 +107,8 @@ impl Broker {
         }
     }
 
-    /// A call that was taken before: its reply is on the journal, or it is acted upon again,
-    /// which every act allows.
+    /// A call that an earlier process has taken: its reply is on the journal, or it is acted
+    /// upon again, which every act allows. What counts is the call on the journal.
     async fn answer_again(
         &self,
         run: &RunId,
@@ -114,11 +118,15 @@ impl Broker {
         call: &Call,
         tell: &mpsc::UnboundedSender<FromControl>,
     ) {
-        let stored = match self.store.reply(run.as_str(), stage.as_str(), epoch, seq).await {
-            Ok(stored) => stored,
+        let (journalled, reply) = match self.store.journalled(run.as_str(), stage.as_str(), epoch, seq).await {
+            Ok(stored) => stored.unwrap_or_default(),
             Err(error) => return tracing::error!(%error, "the journal cannot be read"),
         };
-        match stored.and_then(|text| serde_json::from_str(&text).ok()) {
+        if serde_json::from_str::<Call>(&journalled).ok().as_ref() != Some(call) {
+            tracing::error!(%run, %stage, epoch, seq, "a worker says another call than the one on the journal");
+            return self.scheduler.distrust(epoch);
+        }
+        match reply.and_then(|text| serde_json::from_str(&text).ok()) {
             Some(reply) => {
                 // As above.
                 let _closing = tell.send(FromControl::Reply { epoch, seq, reply });

@@ -4,6 +4,7 @@ use super::{Done, Keep};
 use crate::scheduler::CallContext;
 use crate::store::Write;
 use crate::store::rows::{ChangeRow, TestCaseRow};
+use slipway_domain::text::cut;
 use slipway_protocol::Reply;
 use slipway_protocol::call::TestCase;
 
@@ -13,15 +14,6 @@ const REPORTS_MAX: u64 = 100_000;
 const NAME_BYTES_MAX: usize = 1 << 10;
 /// The longest message, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
-
-/// Cuts a text at a character's border.
-fn cut(text: &str, bytes: usize) -> String {
-    if text.len() <= bytes {
-        return text.to_owned();
-    }
-    let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    format!("{}…", text.get(..end).unwrap_or_default())
-}
 
 pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
     if let Some(case) = cases.iter().find(|case| !matches!(case.outcome.as_str(), "passed" | "failed" | "skipped")) {

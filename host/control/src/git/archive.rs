@@ -6,16 +6,22 @@
 use super::command::{git, run};
 use super::source::Error;
 use slipway_domain::Revision;
-use std::io;
-use std::path::Path;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
 /// The most files of a revision.
 const FILES_MAX: usize = 200_000;
 /// The most bytes of a revision.
 const BYTES_MAX: u64 = 2 << 30;
+/// The longest target of a link, in bytes.
+const LINK_BYTES_MAX: u64 = 4096;
+/// The longest line with which git announces an object, in bytes.
+const HEAD_BYTES_MAX: u64 = 256;
 /// How long listing may take.
 const LIST: Duration = Duration::from_secs(60);
 /// How long the whole may take.
@@ -62,7 +68,8 @@ pub(super) async fn write(mirror: &Path, revision: &Revision, to: &Path) -> Resu
             unusable(format!("its entry `{}` {why}", String::from_utf8_lossy(entry.path).escape_debug()))
         })?;
     }
-    match tokio::time::timeout(WRITE, copy(mirror, &entries, to)).await {
+    let entries = entries.iter().map(OwnEntry::of).collect();
+    match tokio::time::timeout(WRITE, copy(mirror, entries, to)).await {
         Ok(result) => result.map_err(|source| Error::Io { what: "cannot write a revision's archive", source }),
         Err(_elapsed) => Err(Error::Timeout { seconds: WRITE.as_secs() }),
     }
@@ -84,55 +91,87 @@ fn check_path(path: &[u8]) -> Result<(), &'static str> {
     Ok(())
 }
 
-async fn copy(mirror: &Path, entries: &[Entry<'_>], to: &Path) -> io::Result<()> {
+/// Copies the objects into the archive, piece by piece, on a thread where waiting is allowed.
+async fn copy(mirror: &Path, entries: Vec<OwnEntry>, to: &Path) -> io::Result<()> {
     let mut command = git(Some(mirror));
     command.args(["cat-file", "--batch", "--buffer"]).stdin(Stdio::piped()).stderr(Stdio::null());
     let mut child = command.spawn()?;
-    let (Some(mut stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+    let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(io::Error::other("git has no pipes"));
     };
+    let (stdin, stdout) = (stdin.into_owned_fd()?, stdout.into_owned_fd()?);
     let asked: String = entries.iter().map(|entry| format!("{}\n", entry.object)).collect();
-    let ask = async move {
-        stdin.write_all(asked.as_bytes()).await?;
-        stdin.shutdown().await
-    };
-    let mut objects = BufReader::with_capacity(256 << 10, stdout);
-    let write = async {
-        let mut builder = tar::Builder::new(io::BufWriter::with_capacity(256 << 10, std::fs::File::create(to)?));
-        for entry in entries {
-            let mut head = String::new();
-            objects.read_line(&mut head).await?;
-            let size: u64 = head.trim_end().rsplit(' ').next().and_then(|size| size.parse().ok()).unwrap_or(u64::MAX);
-            if size != entry.size {
-                return Err(io::Error::other(format!("git has no object `{}`", entry.object)));
-            }
-            let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-            objects.read_exact(&mut bytes).await?;
-            objects.read_u8().await?;
-            append(&mut builder, entry, &bytes)?;
-        }
-        builder.into_inner()?.into_inner().map_err(|error| error.into_error())?;
-        Ok(())
-    };
+    let ask = tokio::task::spawn_blocking(move || File::from(stdin).write_all(asked.as_bytes()));
+    let to = to.to_owned();
+    let write = tokio::task::spawn_blocking(move || pack(&entries, File::from(stdout), &to));
+    // When this future is dropped at the end of its time, the child is killed, and both
+    // threads find their pipes closed.
     let (asked, written) = tokio::join!(ask, write);
-    written.and(asked)
+    written.map_err(io::Error::other)??;
+    asked.map_err(io::Error::other)?
 }
 
-fn append<W: io::Write>(builder: &mut tar::Builder<W>, entry: &Entry<'_>, bytes: &[u8]) -> io::Result<()> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = Path::new(std::ffi::OsStr::from_bytes(entry.path));
+/// An entry that goes into the archive.
+struct OwnEntry {
+    path: PathBuf,
+    object: String,
+    size: u64,
+    mode: Mode,
+}
+
+enum Mode {
+    File,
+    Executable,
+    Link,
+}
+
+impl OwnEntry {
+    fn of(entry: &Entry<'_>) -> Self {
+        let mode = match entry.mode {
+            "120000" => Mode::Link,
+            "100755" => Mode::Executable,
+            _ => Mode::File,
+        };
+        let path = PathBuf::from(OsStr::from_bytes(entry.path));
+        Self { path, object: entry.object.clone(), size: entry.size, mode }
+    }
+}
+
+fn pack(entries: &[OwnEntry], objects: File, to: &Path) -> io::Result<()> {
+    let mut objects = BufReader::with_capacity(256 << 10, objects);
+    let mut builder = tar::Builder::new(io::BufWriter::with_capacity(256 << 10, File::create(to)?));
+    for entry in entries {
+        let mut head = String::new();
+        (&mut objects).take(HEAD_BYTES_MAX).read_line(&mut head)?;
+        let size: u64 = head.trim_end().rsplit(' ').next().and_then(|size| size.parse().ok()).unwrap_or(u64::MAX);
+        if size != entry.size {
+            return Err(io::Error::other(format!("git has no object `{}`", entry.object)));
+        }
+        append(&mut builder, entry, (&mut objects).take(size))?;
+        objects.read_exact(&mut [0])?;
+    }
+    builder.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok(())
+}
+
+fn append<W: Write>(builder: &mut tar::Builder<W>, entry: &OwnEntry, mut object: impl Read) -> io::Result<()> {
     let mut header = tar::Header::new_gnu();
     header.set_mtime(0);
-    if entry.mode == "120000" {
+    if let Mode::Link = entry.mode {
+        if entry.size > LINK_BYTES_MAX {
+            return Err(io::Error::other(format!("the link `{}` is too long", entry.path.display())));
+        }
+        let mut target = Vec::new();
+        object.read_to_end(&mut target)?;
         header.set_entry_type(tar::EntryType::Symlink);
         header.set_size(0);
         header.set_mode(0o777);
-        return builder.append_link(&mut header, path, Path::new(std::ffi::OsStr::from_bytes(bytes)));
+        return builder.append_link(&mut header, &entry.path, Path::new(OsStr::from_bytes(&target)));
     }
     header.set_entry_type(tar::EntryType::Regular);
-    header.set_size(bytes.len() as u64);
-    header.set_mode(if entry.mode == "100755" { 0o755 } else { 0o644 });
-    builder.append_data(&mut header, path, bytes)
+    header.set_size(entry.size);
+    header.set_mode(if let Mode::Executable = entry.mode { 0o755 } else { 0o644 });
+    builder.append_data(&mut header, &entry.path, object)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
 
 /// Variables of our own environment that git may see: where to find certificates and
@@ -19,8 +20,10 @@ const PASSED_ON: [&str; 8] = [
     "NO_PROXY",
     "no_proxy",
 ];
-/// The most bytes that are kept of what git prints.
-const OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// The most bytes that git may print.
+const OUTPUT_BYTES_MAX: u64 = 64 << 20;
+/// The most bytes of what it complains about.
+const COMPLAINT_BYTES_MAX: u64 = 1 << 20;
 
 /// A git command on a repository of ours.
 pub(super) fn git(repository: Option<&Path>) -> Command {
@@ -36,6 +39,8 @@ pub(super) fn git(repository: Option<&Path>) -> Command {
         .env("GIT_ALLOW_PROTOCOL", "file:http:https:ssh")
         .env("GIT_SSH_COMMAND", "ssh -oBatchMode=yes")
         .env("GIT_NO_REPLACE_OBJECTS", "1")
+        // A repository of this machine may be a partial clone that would fetch what it lacks.
+        .env("GIT_NO_LAZY_FETCH", "1")
         .env("LC_ALL", "C");
     for name in PASSED_ON {
         if let Some(value) = std::env::var_os(name) {
@@ -60,21 +65,39 @@ pub(super) fn git(repository: Option<&Path>) -> Command {
 
 /// Runs a command to its end and returns what it printed, or what git complained about.
 pub(super) async fn run(mut command: Command, limit: Duration) -> Result<Vec<u8>, Error> {
-    let output = tokio::time::timeout(limit, command.output());
-    let output = match output.await {
-        Err(_elapsed) => return Err(Error::Timeout { seconds: limit.as_secs() }),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoGit),
-        Ok(Err(source)) => return Err(Error::Io { what: "cannot run git", source }),
-        Ok(Ok(output)) => output,
+    let cannot = |source| Error::Io { what: "cannot run git", source };
+    let mut child = match command.spawn() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoGit),
+        spawned => spawned.map_err(cannot)?,
     };
-    if output.status.success() && output.stdout.len() <= OUTPUT_BYTES_MAX {
-        return Ok(output.stdout);
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let told = async {
+        tokio::try_join!(at_most(stdout, OUTPUT_BYTES_MAX), at_most(stderr, COMPLAINT_BYTES_MAX), child.wait())
+    };
+    let (printed, complaint, status) = match tokio::time::timeout(limit, told).await {
+        Err(_elapsed) => return Err(Error::Timeout { seconds: limit.as_secs() }),
+        Ok(told) => told.map_err(cannot)?,
+    };
+    if status.success() {
+        return Ok(printed);
     }
-    let text = String::from_utf8_lossy(&output.stderr);
+    let text = String::from_utf8_lossy(&complaint);
     let line = text
         .lines()
         .map(|line| line.trim_start_matches("fatal: ").trim_start_matches("error: ").trim())
         .find(|line| !line.is_empty())
         .unwrap_or("git gave no reason");
     Err(Error::Git { message: line.chars().take(300).flat_map(char::escape_debug).collect() })
+}
+
+/// Reads to the end; more than so many bytes are an error.
+async fn at_most(from: Option<impl AsyncRead + Unpin>, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(from) = from {
+        from.take(bytes_max + 1).read_to_end(&mut bytes).await?;
+    }
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!("it prints more than {bytes_max} bytes")));
+    }
+    Ok(bytes)
 }

@@ -19,6 +19,9 @@ const FETCH: Duration = Duration::from_secs(300);
 /// How long reading from a mirror may take.
 const READ: Duration = Duration::from_secs(60);
 
+/// How many commits are remembered as present; the mirror itself is asked about others.
+const PRESENT_MAX: usize = 10_000;
+
 /// Why git did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -185,11 +188,19 @@ impl Git {
         run(command, ASK).await.map(drop).map_err(|error| not_a_repository(location, error))
     }
 
-    /// Makes sure that a commit is in the mirror.
+    /// Makes sure that a commit is in the mirror. A fetch goes on when nobody waits for it any
+    /// more: one that is broken off leaves its locks behind.
     pub async fn fetch(&self, location: &Location, revision: &Revision) -> Result<(), Error> {
         if self.is_present(location, revision) {
             return Ok(());
         }
+        let (git, location, revision) = (self.clone(), location.clone(), revision.clone());
+        let fetch = tokio::spawn(async move { git.fetch_in_turn(&location, &revision).await });
+        let ended = |error| Error::Io { what: "a fetch broke off", source: io::Error::other(error) };
+        fetch.await.map_err(ended)?
+    }
+
+    async fn fetch_in_turn(&self, location: &Location, revision: &Revision) -> Result<(), Error> {
         let turn = {
             let mut fetching = self.state.fetching.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(fetching.entry(location.clone()).or_default())
@@ -197,6 +208,7 @@ impl Git {
         let _turn = turn.lock().await;
         let mirror = self.mirror(location).await?;
         if !self.is_present(location, revision) && !has_commit(&mirror, revision).await? {
+            remove_stale_locks(&mirror, revision).await;
             let mut command = git(Some(&mirror));
             command.args([
                 "fetch",
@@ -221,7 +233,11 @@ impl Git {
                 });
             }
         }
-        self.state.present.lock().unwrap_or_else(PoisonError::into_inner).insert((location.clone(), revision.clone()));
+        let mut present = self.state.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if present.len() >= PRESENT_MAX {
+            present.clear();
+        }
+        present.insert((location.clone(), revision.clone()));
         Ok(())
     }
 
@@ -274,11 +290,30 @@ impl Git {
         if !tokio::fs::try_exists(path.join("HEAD")).await.unwrap_or(false) {
             let folder = |source| Error::Io { what: "cannot make the folder of mirrors", source };
             tokio::fs::create_dir_all(&self.folder).await.map_err(folder)?;
+            // Under another name first: half a mirror would be taken for a whole one.
+            let begun = path.with_extension("new");
+            if let Err(error) = tokio::fs::remove_dir_all(&begun).await
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(folder(error));
+            }
             let mut command = git(None);
-            command.args(["init", "--quiet", "--bare", "--template=", "--end-of-options"]).arg(&path);
+            command.args(["init", "--quiet", "--bare", "--template=", "--end-of-options"]).arg(&begun);
             run(command, READ).await?;
+            tokio::fs::rename(&begun, &path).await.map_err(folder)?;
         }
         Ok(path)
+    }
+}
+
+/// Removes the locks that a fetch left which was killed, by its time limit or together with
+/// an earlier process. Called in the mirror's turn, when nobody else writes there.
+async fn remove_stale_locks(mirror: &Path, revision: &Revision) {
+    let locks = ["shallow.lock", "packed-refs.lock", "config.lock", "HEAD.lock"].map(|name| mirror.join(name));
+    for lock in locks.into_iter().chain([mirror.join(format!("refs/slipway/{revision}.lock"))]) {
+        if tokio::fs::remove_file(&lock).await.is_ok() {
+            tracing::warn!(lock = %lock.display(), "a lock was left by a fetch that broke off");
+        }
     }
 }
 

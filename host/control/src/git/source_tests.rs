@@ -121,3 +121,57 @@ async fn a_commit_is_read_and_archived_as_it_is() {
     paths.sort();
     assert_eq!(paths, [".gitattributes", "link", "slipway.toml", "src/main.rs"], "attributes hide nothing");
 }
+
+#[tokio::test]
+async fn what_a_broken_fetch_left_does_not_stop_the_next() {
+    let (folder, location, git) = repository();
+    let shop = folder.path().join("shop");
+    let first = git.resolve(&location, "main").await.unwrap().revision;
+    // Half a mirror, under the name that it has until it is whole.
+    let mirror = git.mirror_path(&location);
+    std::fs::create_dir_all(mirror.with_extension("new").join("refs")).unwrap();
+    git.fetch(&location, &first).await.unwrap();
+    user(&shop, &["commit", "--quiet", "--allow-empty", "-m", "more"]);
+    let second = git.resolve(&location, "main").await.unwrap().revision;
+    for lock in ["shallow.lock", "packed-refs.lock", "config.lock", &format!("refs/slipway/{second}.lock")] {
+        std::fs::write(mirror.join(lock), "").unwrap();
+    }
+    git.fetch(&location, &second).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_fetch_goes_on_when_nobody_waits_for_it() {
+    let (_folder, location, git) = repository();
+    let revision = git.resolve(&location, "main").await.unwrap().revision;
+    // Polled once, so that it has begun, then dropped.
+    assert!(futures_util::FutureExt::now_or_never(git.fetch(&location, &revision)).is_none());
+    let turn = loop {
+        let turn = git.state.fetching.lock().unwrap().get(&location).cloned();
+        match turn {
+            Some(turn) => break turn,
+            None => tokio::task::yield_now().await,
+        }
+    };
+    // Whoever has the turn now has waited for the fetch.
+    drop(turn.lock().await);
+    assert!(git.is_present(&location, &revision));
+}
+
+#[tokio::test]
+async fn a_large_file_goes_into_the_archive_whole() {
+    let (folder, location, git) = repository();
+    let shop = folder.path().join("shop");
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|number| (number % 251) as u8).collect();
+    std::fs::write(shop.join("large"), &bytes).unwrap();
+    user(&shop, &["add", "."]);
+    user(&shop, &["commit", "--quiet", "-m", "large"]);
+    let revision = git.resolve(&location, "main").await.unwrap().revision;
+    git.fetch(&location, &revision).await.unwrap();
+    let to = folder.path().join("archive.tar");
+    git.archive(&location, &revision, &to).await.unwrap();
+    let mut archive = tar::Archive::new(std::fs::File::open(to).unwrap());
+    let mut entry = archive.entries().unwrap().map(Result::unwrap).find(|entry| entry.path_bytes() == &b"large"[..]);
+    let mut found = Vec::new();
+    io::Read::read_to_end(entry.as_mut().unwrap(), &mut found).unwrap();
+    assert!(found == bytes);
+}

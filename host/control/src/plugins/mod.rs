@@ -19,9 +19,9 @@ use slipway_domain::check::Resolution;
 use slipway_domain::definition::Uses;
 use slipway_protocol::lease::Component;
 use slipway_protocol::message::Description as Described;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -73,8 +73,7 @@ pub struct Plugins {
 #[derive(Default)]
 struct State {
     next: AtomicU64,
-    asked: Mutex<HashSet<Digest>>,
-    waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+    waiting: Mutex<HashMap<u64, (Digest, oneshot::Sender<Answer>)>>,
     known: Mutex<HashMap<Digest, Arc<Result<PluginFacts, String>>>>,
 }
 
@@ -183,32 +182,31 @@ impl Plugins {
     async fn ask(&self, name: &str, digest: &Digest) -> Result<Answer, Error> {
         let request = self.state.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
-        self.state.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone());
-        self.state.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(request, sender);
+        self.waiting().insert(request, (digest.clone(), sender));
         let component = Component { name: name.to_owned(), digest: digest.to_string() };
         // The receiver lives as long as the server.
         let _closing = self.questions.send(Question { request, component });
         let answered = tokio::time::timeout(LOOK, answer).await;
-        self.state.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
+        self.waiting().remove(&request);
         answered.ok().and_then(Result::ok).ok_or_else(|| Error::NoWorker(name.to_owned()))
     }
 
     /// Takes a worker's answer.
     pub fn answered(&self, request: u64, answer: Answer) {
-        let waiting = self.state.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&request);
-        if let Some(waiting) = waiting {
+        let waiting = self.waiting().remove(&request);
+        if let Some((_, waiting)) = waiting {
             // Whoever asked has given up.
             let _late = waiting.send(answer);
         }
     }
 
-    /// The bytes of a component that is known as a plugin, or is about to be.
-    pub async fn component(&self, digest: &Digest) -> Result<Option<Bytes>, Error> {
-        let asked = self.state.asked.lock().unwrap_or_else(PoisonError::into_inner).contains(digest);
-        if !asked && self.store.plugin(digest.as_str()).await?.is_none() {
-            return Ok(None);
-        }
-        Ok(self.blobs.read(digest).await?)
+    /// Whether a worker is being asked what this component is.
+    pub fn is_asked(&self, digest: &Digest) -> bool {
+        self.waiting().values().any(|(asked, _)| asked == digest)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, (Digest, oneshot::Sender<Answer>)>> {
+        self.state.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The plugins that come with the server, with what they are.

@@ -4,6 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
+/// From how many runs on those that nobody listens to are looked for.
+const TIDY_FROM: usize = 1_024;
+
 /// Who waits for which run.
 #[derive(Clone, Default)]
 pub struct Changes(Arc<Mutex<HashMap<String, watch::Sender<()>>>>);
@@ -12,6 +15,10 @@ impl Changes {
     /// Begins to listen: whatever becomes durable from now on wakes the receiver.
     pub fn listen(&self, run: &str) -> watch::Receiver<()> {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.len() >= TIDY_FROM {
+            // Of a run that has ended no news comes, which would take its listeners out.
+            waiting.retain(|_, sender| sender.receiver_count() > 0);
+        }
         waiting.entry(run.to_owned()).or_insert_with(|| watch::Sender::new(())).subscribe()
     }
 
@@ -43,5 +50,17 @@ mod tests {
         drop(listener);
         changes.tell("a");
         assert!(changes.0.lock().unwrap().is_empty(), "nobody listens any more");
+    }
+
+    #[test]
+    fn runs_without_listeners_do_not_pile_up() {
+        let changes = Changes::default();
+        let kept = changes.listen("kept");
+        for run in 0..3 * TIDY_FROM {
+            drop(changes.listen(&run.to_string()));
+        }
+        let waiting = changes.0.lock().unwrap();
+        assert!(waiting.len() <= TIDY_FROM && waiting.contains_key("kept"), "{}", waiting.len());
+        drop(kept);
     }
 }

@@ -1,15 +1,20 @@
 //! What a worker says under a lease, taken once each and in order.
 
+use super::dispatch::LOG_BYTES_MAX;
 use super::settle::After;
 use super::{Left, Pipeline, Scheduler, now};
 use crate::store::rows::{JournalRow, LogRow};
 use crate::store::{Ticket, Write};
 use slipway_domain::grant::Grants;
+use slipway_domain::run::Loss;
 use slipway_domain::{RunId, StageName};
 use slipway_protocol::lease::Input;
 use slipway_protocol::message::{Body, LogEntry};
 use slipway_protocol::{Call, FromControl, Reply};
 use std::sync::Arc;
+
+/// What an entry of a log takes beside its text, in bytes.
+const ENTRY_BYTES: usize = 48;
 
 /// What the broker has to know of the attempt behind a call.
 #[derive(Debug, Clone)]
@@ -49,13 +54,15 @@ pub enum Taken {
     /// Check it, act, and give the reply to [`Scheduler::reply`]. The ticket tells when the
     /// call is on the durable journal.
     Act(Box<CallContext>, Call, Ticket),
-    /// It was taken before: answer from the journal.
+    /// It was taken before, and this is what came of it.
+    Answered(Reply),
+    /// It was taken before this process began: the journal has it.
     Before {
         /// The run.
         run: RunId,
         /// The stage.
         stage: StageName,
-        /// The call, in case there is no reply yet.
+        /// The call as it is said now.
         call: Call,
     },
     /// Nothing more.
@@ -76,8 +83,12 @@ impl Scheduler {
         let (run, stage) = (lease.run.clone(), lease.stage.clone());
         if seq <= lease.last_seq {
             return match body {
-                Body::Call { call } if !lease.answering.contains(&seq) => Taken::Before { run, stage, call },
-                Body::Call { .. } | Body::Log { .. } | Body::Ended { .. } => Taken::Done,
+                Body::Call { .. } if lease.answering.contains(&seq) => Taken::Done,
+                Body::Call { call } => match lease.answered.get(&seq) {
+                    Some(reply) => Taken::Answered(reply.clone()),
+                    None => Taken::Before { run, stage, call },
+                },
+                Body::Log { .. } | Body::Ended { .. } => Taken::Done,
             };
         }
         if seq != lease.last_seq + 1 {
@@ -90,6 +101,13 @@ impl Scheduler {
                 Taken::Done
             }
             Body::Log { entries } => {
+                lease.log_bytes = lease.log_bytes.saturating_add(entries.iter().map(entry_bytes).sum());
+                if lease.log_bytes > LOG_BYTES_MAX * 2 {
+                    // A worker of ours cuts a flood long before.
+                    tracing::error!(worker, epoch, "a worker does not keep the limit of logs: it loses the lease");
+                    self.lose(&mut inner, epoch, Loss::Death);
+                    return Taken::Fenced;
+                }
                 let Some(active) = inner.runs.get_mut(&run) else { return Taken::Fenced };
                 let Some(attempt) = active.attempts.get_mut(&stage) else { return Taken::Fenced };
                 attempt.stored_seq = seq;
@@ -109,7 +127,8 @@ impl Scheduler {
                     .workers
                     .get(worker)
                     .and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch, seq })));
-                self.settler.after(After { ticket: self.store.commit(writes), run: run.to_string(), tell });
+                let ticket = self.store.commit(writes);
+                self.settler.after(After { ticket, run: run.to_string(), tell, answered: None });
                 Taken::Done
             }
             Body::Call { call } => {
@@ -142,11 +161,20 @@ impl Scheduler {
         }
     }
 
-    /// The context of a call whose answer was lost with an earlier process.
+    /// The context of a call whose answer was lost with an earlier process. `None` when it is
+    /// being answered already.
     pub fn again(&self, epoch: u64, seq: u64) -> Option<CallContext> {
         let mut inner = self.lock();
-        inner.leases.get_mut(&epoch)?.answering.insert(seq);
+        let lease = inner.leases.get_mut(&epoch)?;
+        if lease.answered.contains_key(&seq) || !lease.answering.insert(seq) {
+            return None;
+        }
         self.context(&inner, epoch, seq, None)
+    }
+
+    /// Takes a lease from a worker that does not keep to the protocol.
+    pub fn distrust(&self, epoch: u64) {
+        self.lose(&mut self.lock(), epoch, Loss::Death);
     }
 
     fn context(&self, inner: &super::Inner, epoch: u64, seq: u64, upload_size: Option<u64>) -> Option<CallContext> {
@@ -185,6 +213,7 @@ impl Scheduler {
         let mut inner = self.lock();
         let Some(lease) = inner.leases.get_mut(epoch) else { return };
         lease.answering.remove(seq);
+        lease.answered.insert(*seq, reply.clone());
         let worker = lease.worker.clone();
         if let Some(active) = inner.runs.get_mut(run) {
             keep(active.left.entry(stage.clone()).or_default());
@@ -207,8 +236,14 @@ impl Scheduler {
             worker.tell(FromControl::Reply { epoch: *epoch, seq: *seq, reply });
         }
         let tell = worker.and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch: *epoch, seq: *seq })));
-        self.settler.after(After { ticket, run: run.to_string(), tell });
+        self.settler.after(After { ticket, run: run.to_string(), tell, answered: Some((*epoch, *seq)) });
     }
+}
+
+/// What an entry counts for, in bytes.
+fn entry_bytes(entry: &LogEntry) -> u64 {
+    let fields: usize = entry.fields.iter().map(|(name, value)| name.len() + value.len()).sum();
+    (ENTRY_BYTES + entry.source.len() + entry.level.len() + entry.message.len() + fields) as u64
 }
 
 /// Entries as they are stored and shown: the time as text, no empty fields.

@@ -2,35 +2,64 @@
 
 use super::{Inner, Scheduler};
 use slipway_domain::run::Loss;
-use slipway_domain::{RunId, StageName};
-use slipway_protocol::{FromControl, LEASE_TTL_SECONDS};
+use slipway_domain::{Digest, Epoch, RunId, StageName};
+use slipway_protocol::{FromControl, LEASE_TTL_SECONDS, Reply};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// The name of a worker process, new at each of its starts.
+/// The most uploads under a lease.
+const UPLOADS_MAX: usize = 2_000;
+/// The most bytes that are uploaded under a lease.
+const UPLOAD_BYTES_MAX: u64 = 8 << 30;
+
+/// The name of a worker process, new at each of its starts, behind that of its token.
 pub type WorkerName = String;
 
 /// A worker that has said hello.
 pub(super) struct Worker {
-    pub(super) slots: usize,
-    pub(super) holds: BTreeSet<u64>,
-    pub(super) draining: bool,
+    slots: usize,
+    holds: BTreeSet<u64>,
+    /// The lease beside which it gets no other.
+    alone: Option<u64>,
+    draining: bool,
     connection: Option<(u64, mpsc::UnboundedSender<FromControl>)>,
 }
 
 impl Worker {
     /// One that held leases of an earlier process and has not come back yet.
     pub(super) const fn absent() -> Self {
-        Self { slots: 0, holds: BTreeSet::new(), draining: false, connection: None }
+        Self { slots: 0, holds: BTreeSet::new(), alone: None, draining: false, connection: None }
     }
 
     pub(super) const fn is_connected(&self) -> bool {
         self.connection.is_some()
     }
 
+    /// Whether it takes leases at all, sooner or later.
+    pub(super) const fn takes(&self) -> bool {
+        !self.draining && self.is_connected() && self.slots > 0
+    }
+
     pub(super) fn free_slots(&self) -> usize {
-        if self.draining || !self.is_connected() { 0 } else { self.slots.saturating_sub(self.holds.len()) }
+        if self.takes() && self.alone.is_none() { self.slots.saturating_sub(self.holds.len()) } else { 0 }
+    }
+
+    pub(super) const fn holds(&self) -> &BTreeSet<u64> {
+        &self.holds
+    }
+
+    /// Takes a lease, beside which it gets no other if it is `alone`.
+    pub(super) fn hold(&mut self, epoch: u64, alone: bool) {
+        self.holds.insert(epoch);
+        if alone {
+            self.alone = Some(epoch);
+        }
+    }
+
+    fn release(&mut self, epoch: u64) {
+        self.holds.remove(&epoch);
+        self.alone = self.alone.filter(|alone| *alone != epoch);
     }
 
     /// Says something; a worker that is not connected asks again when it is.
@@ -56,12 +85,36 @@ pub(super) struct Lease {
     pub(super) last_seq: u64,
     /// Calls that are being answered.
     pub(super) answering: BTreeSet<u64>,
+    /// Replies that are not on the durable journal yet.
+    pub(super) answered: BTreeMap<u64, Reply>,
     /// What was uploaded under it: digest to size.
     pub(super) uploads: BTreeMap<String, u64>,
+    /// All bytes that were uploaded under it.
+    pub(super) upload_bytes: u64,
+    /// What was logged under it, in bytes.
+    pub(super) log_bytes: u64,
+}
+
+impl Lease {
+    /// A lease that begins now. `last_seq` is the last frame that was taken under it before.
+    pub(super) fn new(run: RunId, stage: StageName, worker: WorkerName, last_seq: u64) -> Self {
+        Self {
+            run,
+            stage,
+            worker,
+            expires: expiry(),
+            last_seq,
+            answering: BTreeSet::new(),
+            answered: BTreeMap::new(),
+            uploads: BTreeMap::new(),
+            upload_bytes: 0,
+            log_bytes: 0,
+        }
+    }
 }
 
 /// When a lease given or renewed now is over.
-pub(super) fn expiry() -> Instant {
+fn expiry() -> Instant {
     Instant::now() + Duration::from_secs(LEASE_TTL_SECONDS)
 }
 
@@ -87,11 +140,16 @@ impl Scheduler {
             })
             .collect();
         let resumed = held.iter().filter_map(|epoch| Some((*epoch, inner.leases.get(epoch)?.last_seq))).collect();
+        // Said while it was away, or by an earlier process of control.
+        let stops: Vec<u64> = held.iter().copied().filter(|epoch| inner.is_stopped(*epoch)).collect();
         let worker = inner.workers.entry(name.to_owned()).or_insert_with(Worker::absent);
         worker.slots = usize::try_from(slots).unwrap_or(0).min(1024);
         worker.connection = Some((connection, to));
+        worker.draining = false;
+        for epoch in stops {
+            worker.tell(FromControl::Cancel { epoch });
+        }
         let lost: Vec<u64> = worker.holds.difference(&held).copied().collect();
-        worker.holds = held;
         // A lease that was on its way when the connection broke: the worker never had it.
         for epoch in lost {
             self.lose(&mut inner, epoch, Loss::Innocent);
@@ -156,9 +214,24 @@ impl Scheduler {
         self.dispatch(&mut inner);
     }
 
-    /// Whether a worker holds a lease; for the routes of bulk data.
-    pub fn holds(&self, epoch: u64) -> Option<(RunId, StageName)> {
-        self.lock().leases.get(&epoch).map(|lease| (lease.run.clone(), lease.stage.clone()))
+    /// What a lease is about, for who shows its key; for the routes of bulk data.
+    pub fn holder(&self, epoch: u64, key: &str) -> Option<Holder> {
+        if !self.keys.fits(epoch, key) {
+            return None;
+        }
+        let inner = self.lock();
+        let lease = inner.leases.get(&epoch)?;
+        let active = inner.runs.get(&lease.run)?;
+        Some(Holder {
+            repository: active.row.repository.clone(),
+            revision: active.row.revision.clone(),
+            component: active.pipeline.checked.stages.get(&lease.stage)?.digest.clone(),
+        })
+    }
+
+    /// Whether a lease still holds.
+    pub fn is_held(&self, epoch: u64) -> bool {
+        self.lock().leases.contains_key(&epoch)
     }
 
     /// Whether the holder of a lease may read an artifact: one of a stage that it needs, or
@@ -179,12 +252,31 @@ impl Scheduler {
         own || input
     }
 
+    /// How many bytes may still be uploaded under a lease.
+    pub fn upload_bytes_left(&self, epoch: u64) -> u64 {
+        let inner = self.lock();
+        let Some(lease) = inner.leases.get(&epoch) else { return 0 };
+        if lease.uploads.len() >= UPLOADS_MAX { 0 } else { UPLOAD_BYTES_MAX.saturating_sub(lease.upload_bytes) }
+    }
+
     /// Remembers what was uploaded under a lease.
     pub fn uploaded(&self, epoch: u64, digest: &str, size: u64) {
         if let Some(lease) = self.lock().leases.get_mut(&epoch) {
             lease.uploads.insert(digest.to_owned(), size);
+            lease.upload_bytes = lease.upload_bytes.saturating_add(size);
         }
     }
+}
+
+/// What the holder of a lease works on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The address of the repository.
+    pub repository: String,
+    /// The commit.
+    pub revision: String,
+    /// The plugin.
+    pub component: Digest,
 }
 
 impl Inner {
@@ -192,8 +284,14 @@ impl Inner {
     pub(super) fn take_lease(&mut self, epoch: u64) -> Option<Lease> {
         let lease = self.leases.remove(&epoch)?;
         if let Some(worker) = self.workers.get_mut(&lease.worker) {
-            worker.holds.remove(&epoch);
+            worker.release(epoch);
         }
         Some(lease)
+    }
+
+    /// Whether the holder of a lease has been told to stop.
+    fn is_stopped(&self, epoch: u64) -> bool {
+        let active = self.leases.get(&epoch).and_then(|lease| self.runs.get(&lease.run));
+        active.is_some_and(|active| active.run.stops().any(|(_, stop)| stop == Epoch(epoch)))
     }
 }

@@ -7,18 +7,23 @@
 //! swallows was never told to anybody outside, and is taken again.
 
 mod active;
+mod apply;
 mod changes;
 mod dispatch;
 mod frames;
+mod keys;
 mod leases;
 mod recover;
 mod settle;
 mod submit;
+#[cfg(test)]
+mod tests;
 
 pub use active::{Left, Pipeline};
 pub use changes::Changes;
 pub use frames::{CallContext, Taken};
-pub use leases::WorkerName;
+pub use keys::LeaseKeys;
+pub use leases::{Holder, WorkerName};
 pub use recover::Error as RecoverError;
 pub(crate) use recover::checked;
 pub(crate) use submit::new_id;
@@ -53,6 +58,7 @@ pub struct Scheduler {
     settler: Settler,
     changes: Changes,
     checked: Arc<submit::Cache>,
+    keys: Arc<LeaseKeys>,
 }
 
 /// All that is in memory.
@@ -61,6 +67,9 @@ struct Inner {
     runs: HashMap<RunId, Active>,
     /// Stages that wait for a worker, first come first served.
     ready: VecDeque<(RunId, StageName)>,
+    /// Those that were held by a worker when it died. Each runs alone on a worker, so that
+    /// another death tells which of them it was.
+    suspects: VecDeque<(RunId, StageName)>,
     workers: BTreeMap<WorkerName, Worker>,
     leases: HashMap<u64, Lease>,
     last_epoch: u64,
@@ -68,11 +77,13 @@ struct Inner {
 
 impl Scheduler {
     /// A scheduler over what is stored; see [`Self::recover`].
-    pub fn new(store: Store, git: Git, plugins: Plugins, operator: Operator) -> Self {
+    pub fn new(store: Store, git: Git, plugins: Plugins, operator: Operator, keys: LeaseKeys) -> Self {
         let changes = Changes::default();
+        let inner = Arc::new(Mutex::new(Inner::default()));
         Self {
-            inner: Arc::default(),
-            settler: Settler::start(changes.clone()),
+            settler: Settler::start(changes.clone(), Arc::downgrade(&inner)),
+            inner,
+            keys: Arc::new(keys),
             store,
             git,
             plugins,
@@ -100,7 +111,7 @@ impl Scheduler {
     /// How many runs are open, stages wait, and stages run.
     pub fn load(&self) -> (usize, usize, usize) {
         let inner = self.lock();
-        (inner.runs.len(), inner.ready.len(), inner.leases.len())
+        (inner.runs.len(), inner.ready.len() + inner.suspects.len(), inner.leases.len())
     }
 
     /// How many workers are connected.

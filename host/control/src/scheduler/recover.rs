@@ -1,20 +1,26 @@
 //! Taking up what an earlier process left: every open run is built again from its events.
 
 use super::active::{Active, Left, Pipeline};
-use super::leases::{Lease, Worker, expiry};
-use super::{Scheduler, Times};
+use super::leases::{Lease, Worker};
+use super::{Scheduler, Times, now};
 use crate::definition::{Checked, StageFacts, read};
-use crate::store::rows::RunRow;
+use crate::store::rows::{EventRecord, RunRow, StageDetail};
+use crate::store::{CommitError, Write};
 use serde::{Deserialize, Serialize};
 use slipway_domain::definition::Reference;
 use slipway_domain::grant::{Capability, Interface, Request};
+use slipway_domain::outcome::{Fault, Unhappy};
 use slipway_domain::plugin::{Kind, Plugin};
 use slipway_domain::run::{Loss, Run};
-use slipway_domain::stage::StageState;
+use slipway_domain::stage::{End, Rollback, StageState};
 use slipway_domain::{Digest, Epoch, RunId, StageName};
 use slipway_protocol::lease::Artifact;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// How many bits of an epoch number the leases of one start: enough for thousands a second
+/// through a week.
+const EPOCHS_BITS: u32 = 32;
 
 /// Why what is stored cannot be taken up.
 #[derive(Debug, thiserror::Error)]
@@ -22,58 +28,76 @@ pub enum Error {
     /// The store.
     #[error("the store cannot be read")]
     Read(#[from] sqlx::Error),
-    /// What is stored of a run does not fit together.
-    #[error("run `{run}` cannot be taken up: {why}")]
-    Run {
-        /// The run.
-        run: String,
-        /// Why.
-        why: String,
-    },
+    /// The store takes nothing.
+    #[error("the store cannot be written")]
+    Write(#[from] CommitError),
+}
+
+/// Why a run is not taken up.
+enum Lost {
+    /// The store cannot be read: nothing is known of the run.
+    Read(sqlx::Error),
+    /// What is stored of it does not fit together.
+    Run(String),
+}
+
+impl From<sqlx::Error> for Lost {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other error is the store's")]
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            // A column that does not hold what it should is this run's trouble.
+            sqlx::Error::ColumnDecode { index, source } => Self::Run(format!("its `{index}` cannot be read: {source}")),
+            other => Self::Read(other),
+        }
+    }
 }
 
 impl Scheduler {
     /// Takes up every open run. `is_dead` tells of a worker whether it ended with the
     /// earlier process: what such a one held is given to others at once, the rest when its
-    /// lease runs out. Returns how many runs were taken up.
+    /// lease runs out. A run that cannot be built again ends as errored. Returns how many runs
+    /// were taken up.
     pub async fn recover(&self, is_dead: impl Fn(&str) -> bool) -> Result<usize, Error> {
-        let last_epoch = self.store.last_epoch().await?;
+        let start = self.store.last_start().await? + 1;
+        // Durable before the first epoch of this start is given.
+        self.store.try_commit(vec![Write::Start { number: start, at: now() }]).await?;
         let mut taken = Vec::new();
         for row in self.store.open_runs().await? {
-            taken.push(self.rebuild(row).await?);
+            match self.rebuild(row.clone()).await {
+                Ok(active) => taken.push(active),
+                Err(Lost::Read(error)) => return Err(error.into()),
+                Err(Lost::Run(why)) => self.give_up(row, &why).await?,
+            }
         }
         let mut inner = self.lock();
-        inner.last_epoch = last_epoch;
+        inner.last_epoch = start << EPOCHS_BITS;
         let count = taken.len();
         let mut dead = Vec::new();
         for active in taken {
             let id = active.id.clone();
+            let mut queued = Vec::new();
             for stage in active.run.stages() {
                 match &stage.state {
-                    StageState::Queued(_) => inner.ready.push_back((id.clone(), stage.name.clone())),
-                    StageState::Running { epoch: Epoch(epoch), .. } => {
+                    StageState::Queued(_) => queued.push(stage.name.clone()),
+                    StageState::Running { epoch: Epoch(epoch), attempt: held } => {
                         let Some(attempt) = active.attempts.get(&stage.name) else { continue };
-                        let lease = Lease {
-                            run: id.clone(),
-                            stage: stage.name.clone(),
-                            worker: attempt.worker.clone(),
-                            expires: expiry(),
-                            last_seq: attempt.stored_seq,
-                            answering: BTreeSet::new(),
-                            uploads: BTreeMap::new(),
-                        };
+                        let lease =
+                            Lease::new(id.clone(), stage.name.clone(), attempt.worker.clone(), attempt.stored_seq);
                         inner.leases.insert(*epoch, lease);
                         if is_dead(&attempt.worker) {
                             dead.push(*epoch);
                         } else {
                             let worker = inner.workers.entry(attempt.worker.clone()).or_insert_with(Worker::absent);
-                            worker.holds.insert(*epoch);
+                            worker.hold(*epoch, held.deaths > 0);
                         }
                     }
                     StageState::Waiting | StageState::Ended(_) => {}
                 }
             }
-            inner.runs.insert(id, active);
+            inner.runs.insert(id.clone(), active);
+            for stage in queued {
+                inner.queue(&id, stage);
+            }
         }
         for epoch in dead {
             self.lose(&mut inner, epoch, Loss::Innocent);
@@ -81,8 +105,33 @@ impl Scheduler {
         Ok(count)
     }
 
-    async fn rebuild(&self, row: RunRow) -> Result<Active, Error> {
-        let wrong = |why: String| Error::Run { run: row.id.clone(), why };
+    /// Ends a run that cannot be built again, so that it is neither open for ever nor in the
+    /// way of the others.
+    async fn give_up(&self, mut row: RunRow, why: &str) -> Result<(), Error> {
+        tracing::error!(run.id = row.id, why, "a run cannot be taken up: it ends as errored");
+        let fault = Fault::Host { message: format!("the run could not be taken up after a restart: {why}") };
+        let end = End::unhappy(Unhappy::Errored(fault), Rollback::NotNeeded);
+        let mut writes = Vec::new();
+        for mut stage in self.store.stages(&row.id).await.unwrap_or_default() {
+            if stage.ended_at.is_none() {
+                row.culprit.get_or_insert_with(|| stage.name.clone());
+                end.as_str().clone_into(&mut stage.state);
+                stage.detail = StageDetail::from(&end);
+                stage.ended_at = Some(now());
+                writes.push(Write::Stage(stage));
+            }
+        }
+        end.as_str().clone_into(&mut row.state);
+        row.ended_at = Some(now());
+        let seq = self.store.last_event(&row.id).await? + 1;
+        let record = EventRecord::RunEnded { state: row.state.clone() };
+        writes.push(Write::Event { run: row.id.clone(), seq, at: now(), record });
+        writes.push(Write::Run(row));
+        Ok(self.store.try_commit(writes).await?)
+    }
+
+    async fn rebuild(&self, row: RunRow) -> Result<Active, Lost> {
+        let wrong = Lost::Run;
         let id = RunId::new(row.id.clone()).map_err(|error| wrong(error.to_string()))?;
         let (text, facts) = self
             .store
@@ -115,7 +164,7 @@ impl Scheduler {
         Ok(active)
     }
 
-    async fn rebuild_left(&self, active: &mut Active) -> Result<(), Error> {
+    async fn rebuild_left(&self, active: &mut Active) -> Result<(), Lost> {
         let id = active.row.id.clone();
         let mut left: BTreeMap<String, Left> = BTreeMap::new();
         for row in self.store.artifacts(&id).await? {

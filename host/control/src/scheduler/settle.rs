@@ -1,8 +1,9 @@
 //! What has to wait until it is durable: acknowledgements to workers, news to listeners.
 
-use super::Changes;
+use super::{Changes, Inner};
 use crate::store::Ticket;
 use slipway_protocol::FromControl;
+use std::sync::{Mutex, PoisonError, Weak};
 use tokio::sync::mpsc;
 
 /// Something to do once a commit is durable.
@@ -13,6 +14,8 @@ pub(super) struct After {
     pub(super) run: String,
     /// What to tell a worker.
     pub(super) tell: Option<(mpsc::UnboundedSender<FromControl>, FromControl)>,
+    /// The call whose reply it holds: lease and frame.
+    pub(super) answered: Option<(u64, u64)>,
 }
 
 /// Does such things in the order of the commits.
@@ -21,13 +24,20 @@ pub(super) struct Settler(mpsc::UnboundedSender<After>);
 
 impl Settler {
     /// Starts the task. It ends with the last clone.
-    pub(super) fn start(changes: Changes) -> Self {
+    pub(super) fn start(changes: Changes, inner: Weak<Mutex<Inner>>) -> Self {
         let (sender, mut receiver) = mpsc::unbounded_channel::<After>();
         tokio::spawn(async move {
-            while let Some(After { ticket, run, tell }) = receiver.recv().await {
+            while let Some(After { ticket, run, tell, answered }) = receiver.recv().await {
                 if let Err(error) = ticket.durable().await {
                     tracing::error!(%error, run, "what was decided is not durable");
                     continue;
+                }
+                if let (Some((epoch, seq)), Some(inner)) = (answered, inner.upgrade()) {
+                    // From now on the journal has it.
+                    let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(lease) = inner.leases.get_mut(&epoch) {
+                        lease.answered.remove(&seq);
+                    }
                 }
                 if let Some((to, message)) = tell {
                     // A worker that has gone asks again when it comes back.

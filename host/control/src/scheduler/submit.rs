@@ -153,52 +153,28 @@ impl Scheduler {
 
     /// Accepts a run. When this returns an id, the run is durable and will end.
     pub async fn submit(&self, request: RunRequest) -> Result<RunId, Refused> {
+        let name = &request.pipeline;
+        // A request that is made again gets its run, whatever has become of the ref since.
+        if let Some(key) = &request.idempotency_key
+            && let Some((id, hash)) = self.store.run_by_key(name.as_str(), key).await?
+        {
+            let same = hash.is_some_and(|hash| hash == request_hash(&request));
+            return RunId::new(id).ok().filter(|_| same).ok_or(Refused::KeyUsed);
+        }
         if self.lock().runs.len() >= OPEN_RUNS_MAX {
             return Err(Refused::Full);
         }
-        let name = &request.pipeline;
         let row = self.store.pipeline(name.as_str()).await?.ok_or_else(|| Refused::UnknownPipeline(name.clone()))?;
         let CheckReport { resolved, pipeline } = self.check_row(name, &row, &request.reference).await?;
-        let id = new_id();
-        let (run, actions) = Run::new(pipeline.plan(&resolved.reference));
-        let row = RunRow {
-            id: id.to_string(),
-            pipeline: name.to_string(),
-            reference: resolved.full_name(),
-            revision: resolved.revision.to_string(),
-            version: resolved.reference.version(),
-            tier: Tier::Protected.as_str().to_owned(),
-            definition: pipeline.digest.clone(),
-            triggered_by: request.triggered_by.clone(),
-            parameters: request.parameters.clone(),
-            request_hash: request.idempotency_key.is_some().then(|| request_hash(&request)),
-            idempotency_key: request.idempotency_key,
-            state: run.state().as_str().to_owned(),
-            culprit: None,
-            created_at: now(),
-            started_at: None,
-            ended_at: None,
-        };
-        let mut active = Active::new(id.clone(), run, row, Arc::clone(&pipeline));
-        let mut rest = vec![Write::Definition {
-            digest: pipeline.digest.clone(),
-            text: pipeline.text.clone(),
-            facts: super::recover::facts_json(&pipeline.checked),
-        }];
-        rest.push(active.event(EventRecord::Accepted));
-        rest.extend(active.rows().into_iter().filter(|write| !matches!(write, Write::Run(_))));
-        if active.run.state().has_ended() {
-            let state = active.run.state().as_str().to_owned();
-            rest.push(active.event(EventRecord::RunEnded { state }));
-        }
+        let accepted = Accepted::new(request, row.repository, &resolved, &pipeline);
         // In a task of its own: a caller that goes away in between must not leave a run that
         // is stored and that nobody drives.
         let scheduler = self.clone();
-        let accept = tokio::spawn(async move { scheduler.accept(active, actions, rest).await });
+        let accept = tokio::spawn(async move { scheduler.accept(accepted).await });
         accept.await.unwrap_or(Err(Refused::Store(CommitError::Closed)))
     }
 
-    async fn accept(&self, active: Active, actions: Vec<Action>, rest: Vec<Write>) -> Result<RunId, Refused> {
+    pub(super) async fn accept(&self, Accepted { active, actions, rest }: Accepted) -> Result<RunId, Refused> {
         let id = active.id.clone();
         match self.store.submit(Submission { run: active.row.clone(), rest }).await? {
             Submitted::Before(before) => Ok(RunId::new(before).unwrap_or(id)),
@@ -219,6 +195,52 @@ impl Scheduler {
         let event = slipway_domain::run::Event::CancelRequested { by: by.to_owned() };
         let record = EventRecord::CancelRequested { by: by.to_owned() };
         self.apply(&mut self.lock(), id, &event, record, Vec::new(), None)
+    }
+}
+
+/// A run that is about to begin, with its first actions and the rows that belong to it.
+pub(super) struct Accepted {
+    active: Active,
+    actions: Vec<Action>,
+    rest: Vec<Write>,
+}
+
+impl Accepted {
+    pub(super) fn new(request: RunRequest, repository: String, resolved: &Resolved, pipeline: &Arc<Pipeline>) -> Self {
+        let id = new_id();
+        let (run, actions) = Run::new(pipeline.plan(&resolved.reference));
+        let row = RunRow {
+            id: id.to_string(),
+            pipeline: request.pipeline.to_string(),
+            repository,
+            reference: resolved.full_name(),
+            revision: resolved.revision.to_string(),
+            version: resolved.reference.version(),
+            tier: Tier::Protected.as_str().to_owned(),
+            definition: pipeline.digest.clone(),
+            triggered_by: request.triggered_by.clone(),
+            parameters: request.parameters.clone(),
+            request_hash: request.idempotency_key.is_some().then(|| request_hash(&request)),
+            idempotency_key: request.idempotency_key,
+            state: run.state().as_str().to_owned(),
+            culprit: None,
+            created_at: now(),
+            started_at: None,
+            ended_at: None,
+        };
+        let mut active = Active::new(id, run, row, Arc::clone(pipeline));
+        let mut rest = vec![Write::Definition {
+            digest: pipeline.digest.clone(),
+            text: pipeline.text.clone(),
+            facts: super::recover::facts_json(&pipeline.checked),
+        }];
+        rest.push(active.event(EventRecord::Accepted));
+        rest.extend(active.rows().into_iter().filter(|write| !matches!(write, Write::Run(_))));
+        if active.run.state().has_ended() {
+            let state = active.run.state().as_str().to_owned();
+            rest.push(active.event(EventRecord::RunEnded { state }));
+        }
+        Self { active, actions, rest }
     }
 }
 

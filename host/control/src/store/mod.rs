@@ -16,7 +16,7 @@ pub use write::Write;
 pub use writer::{CommitError, Submission, Submitted, Ticket};
 
 use sqlx::SqlitePool;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 /// The store. Clones share it.
@@ -24,5 +24,6 @@ use tokio::sync::mpsc;
 pub struct Store {
     readers: SqlitePool,
     queue: mpsc::UnboundedSender<writer::Job>,
-    _lock: Arc<open::InstanceLock>,
+    /// Gone once the store is closed.
+    lock: Arc<Mutex<Option<open::InstanceLock>>>,
 }

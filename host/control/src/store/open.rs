@@ -8,13 +8,13 @@ use sqlx::{ConnectOptions, Connection, Executor, Row, SqliteConnection};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// `SLPW`, in the header of the file (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x534c_5057;
 /// The version of the schema (`PRAGMA user_version`).
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Connections that only read.
 const READERS: u32 = 4;
 
@@ -109,7 +109,7 @@ impl Store {
             .connect_with(options.read_only(true).create_if_missing(false))
             .await
             .map_err(failed)?;
-        Ok(Self { readers, queue, _lock: Arc::new(lock) })
+        Ok(Self { readers, queue, lock: Arc::new(Mutex::new(Some(lock))) })
     }
 }
 
@@ -143,7 +143,7 @@ async fn prepare(writer: &mut SqliteConnection, path: &Path) -> Result<(), Error
         let mut transaction = writer.begin().await.map_err(failed)?;
         transaction.execute(sqlx::raw_sql(include_str!("schema.sql"))).await.map_err(failed)?;
         transaction
-            .execute(sqlx::raw_sql("PRAGMA application_id = 1397510231; PRAGMA user_version = 1;"))
+            .execute(sqlx::raw_sql("PRAGMA application_id = 1397510231; PRAGMA user_version = 2;"))
             .await
             .map_err(failed)?;
         return transaction.commit().await.map_err(failed);

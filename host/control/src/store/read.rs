@@ -95,6 +95,16 @@ impl Store {
         row.as_ref().map(run).transpose()
     }
 
+    /// The run that a caller's key stands for, with the hash of what was asked.
+    pub async fn run_by_key(&self, pipeline: &str, key: &str) -> Result<Option<(String, Option<String>)>> {
+        let row = sqlx::query("SELECT id, request_hash FROM run WHERE pipeline = ? AND idempotency_key = ?")
+            .bind(pipeline)
+            .bind(key)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    }
+
     /// Runs, newest first.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>> {
         let before = filter.before.as_deref().unwrap_or("~");
@@ -129,9 +139,9 @@ impl Store {
         rows.await?.iter().map(attempt).collect()
     }
 
-    /// The highest epoch ever given.
-    pub async fn last_epoch(&self) -> Result<u64> {
-        let row = sqlx::query("SELECT max(epoch) FROM attempt").fetch_one(&self.readers).await?;
+    /// The number of the last start.
+    pub async fn last_start(&self) -> Result<u64> {
+        let row = sqlx::query("SELECT max(number) FROM start").fetch_one(&self.readers).await?;
         Ok(unsigned(row.try_get::<Option<i64>, _>(0)?.unwrap_or(0)))
     }
 
@@ -143,6 +153,12 @@ impl Store {
             .fetch_all(&self.readers)
             .await?;
         rows.iter().map(|row| Ok((unsigned(row.try_get(0)?), row.try_get(1)?, json(row, "record")?))).collect()
+    }
+
+    /// The number of the last event of a run.
+    pub async fn last_event(&self, run: &str) -> Result<u64> {
+        let row = sqlx::query("SELECT max(seq) FROM event WHERE run = ?").bind(run).fetch_one(&self.readers).await?;
+        Ok(unsigned(row.try_get::<Option<i64>, _>(0)?.unwrap_or(0)))
     }
 
     /// The number of the last log entry of a run.
@@ -246,16 +262,42 @@ impl Store {
         rows.await?.iter().map(change).collect()
     }
 
-    /// The reply to a call, as JSON, when there is one.
-    pub async fn reply(&self, run: &str, stage: &str, epoch: u64, seq: u64) -> Result<Option<String>> {
-        let row = sqlx::query("SELECT reply FROM journal WHERE run = ? AND stage = ? AND epoch = ? AND seq = ?")
+    /// A call on the journal, with its reply when there is one, both as JSON.
+    pub async fn journalled(
+        &self,
+        run: &str,
+        stage: &str,
+        epoch: u64,
+        seq: u64,
+    ) -> Result<Option<(String, Option<String>)>> {
+        let row = sqlx::query("SELECT call, reply FROM journal WHERE run = ? AND stage = ? AND epoch = ? AND seq = ?")
             .bind(run)
             .bind(stage)
             .bind(signed(epoch))
             .bind(signed(seq))
             .fetch_optional(&self.readers)
             .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?.flatten())
+        row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    }
+
+    /// A release by id.
+    pub async fn release(&self, id: &str) -> Result<Option<ReleaseRow>> {
+        let row = sqlx::query("SELECT * FROM app_release WHERE id = ?").bind(id).fetch_optional(&self.readers).await?;
+        row.as_ref().map(release).transpose()
+    }
+
+    /// The releases of an app that a change may touch, oldest first: candidates, the live and
+    /// the previous one, and those that a run has made.
+    pub async fn releases_in_play(&self, app: &str, run: Option<&str>) -> Result<Vec<ReleaseRow>> {
+        let rows = sqlx::query(
+            "SELECT * FROM app_release WHERE app = ?1 AND state IN ('candidate', 'live', 'previous')
+             UNION SELECT * FROM app_release WHERE run = ?2 AND app = ?1 ORDER BY id",
+        )
+        .bind(app)
+        .bind(run)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(release).collect()
     }
 
     /// The releases of an app, oldest first.
@@ -297,6 +339,7 @@ fn run(row: &SqliteRow) -> Result<RunRow> {
     Ok(RunRow {
         id: row.try_get("id")?,
         pipeline: row.try_get("pipeline")?,
+        repository: row.try_get("repository")?,
         reference: row.try_get("reference")?,
         revision: row.try_get("revision")?,
         version: row.try_get("version")?,

@@ -42,6 +42,8 @@ pub struct RunRow {
     pub id: String,
     /// The pipeline.
     pub pipeline: String,
+    /// The address of the repository that the revision is from.
+    pub repository: String,
     /// The full name of the ref, or the revision.
     pub reference: String,
     /// The commit.

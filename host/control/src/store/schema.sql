@@ -7,6 +7,13 @@ CREATE TABLE token (
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The starts of the server. An epoch is a start's number and a number within it, so that no
+-- epoch is ever given twice, whatever a crash has swallowed.
+CREATE TABLE start (
+    number INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT;
+
 CREATE TABLE pipeline (
     name TEXT PRIMARY KEY,
     repository TEXT NOT NULL,
@@ -30,6 +37,7 @@ CREATE TABLE definition (
 CREATE TABLE run (
     id TEXT PRIMARY KEY,
     pipeline TEXT NOT NULL REFERENCES pipeline (name),
+    repository TEXT NOT NULL,       -- where the revision is from; the pipeline's may change later
     reference TEXT NOT NULL,
     revision TEXT NOT NULL,
     version TEXT,
@@ -179,3 +187,5 @@ CREATE TABLE app_release (
     changed_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX app_release_by_app ON app_release (app, id);
+CREATE INDEX app_release_by_run ON app_release (run);
+CREATE INDEX app_release_in_play ON app_release (app) WHERE state IN ('candidate', 'live', 'previous');

@@ -27,6 +27,13 @@ pub enum Write {
         /// SHA-256 of it, in hex.
         hash: String,
     },
+    /// A start of the server.
+    Start {
+        /// Its number.
+        number: u64,
+        /// When.
+        at: Micros,
+    },
     /// A pipeline.
     Pipeline(PipelineRow),
     /// What a component is.
@@ -165,6 +172,9 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
                 .bind(hash).bind(name).bind(*role).bind(at)
         }
         Write::TokenRevoked { hash } => sqlx::query("DELETE FROM token WHERE hash = ?").bind(hash),
+        Write::Start { number, at } => {
+            sqlx::query("INSERT INTO start (number, at) VALUES (?, ?)").bind(signed(*number)).bind(at)
+        }
         Write::Pipeline(row) => sqlx::query(
             "INSERT INTO pipeline (name, repository, created_at) VALUES (?, ?, ?)
              ON CONFLICT (name) DO UPDATE SET repository = excluded.repository",
@@ -271,14 +281,15 @@ type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArgume
 /// A new run, or what has changed of one.
 pub(super) fn run(row: &RunRow) -> Query<'_> {
     sqlx::query(
-        "INSERT INTO run (id, pipeline, reference, revision, version, tier, definition, triggered_by, parameters,
-         idempotency_key, request_hash, state, culprit, created_at, started_at, ended_at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO run (id, pipeline, repository, reference, revision, version, tier, definition, triggered_by,
+         parameters, idempotency_key, request_hash, state, culprit, created_at, started_at, ended_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET state = excluded.state, culprit = excluded.culprit,
          started_at = excluded.started_at, ended_at = excluded.ended_at",
     )
     .bind(&row.id)
     .bind(&row.pipeline)
+    .bind(&row.repository)
     .bind(&row.reference)
     .bind(&row.revision)
     .bind(&row.version)

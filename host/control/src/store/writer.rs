@@ -5,7 +5,7 @@ use super::rows::RunRow;
 use super::write::{Write, apply, coalesce, run};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, Executor, Row, SqliteConnection};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -71,33 +71,45 @@ impl Store {
     /// are durable.
     pub fn commit(&self, writes: Vec<Write>) -> Ticket {
         let (done, ticket) = oneshot::channel();
-        // A closed queue drops the sender, and the ticket then says so.
-        let _closed = self.queue.send(Job::Commit { writes, done });
+        self.enqueue(Job::Commit { writes, done });
         Ticket(ticket)
     }
 
     /// Commits writes of a request that can still be refused, and waits.
     pub async fn try_commit(&self, writes: Vec<Write>) -> Result<(), CommitError> {
         let (done, ticket) = oneshot::channel();
-        // As above.
-        let _closed = self.queue.send(Job::Try { writes, done });
+        self.enqueue(Job::Try { writes, done });
         Ticket(ticket).durable().await
     }
 
-    /// Commits what is queued and closes the database. What is queued later is refused.
+    /// Commits what is queued, closes the database, and leaves the folder to others. What is
+    /// queued later is refused.
     pub async fn close(&self) {
         self.readers.close().await;
+        self.close_writer().await;
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Commits what is queued, and refuses what is queued later.
+    pub(crate) async fn close_writer(&self) {
         let (done, closed) = oneshot::channel();
+        self.enqueue(Job::Close { done });
         // A writer that has ended has closed it.
-        let _ended = self.queue.send(Job::Close { done });
-        let _closed = closed.await.is_err();
+        let _ended = closed.await.is_err();
+    }
+
+    /// Puts a job in line. A queue that is closed gives it back: it is dropped here at once, and
+    /// with it the sender that somebody waits for.
+    fn enqueue(&self, job: Job) {
+        if let Err(mpsc::error::SendError(refused)) = self.queue.send(job) {
+            drop(refused);
+        }
     }
 
     /// Accepts a run once, and waits until it is durable.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, CommitError> {
         let (done, ticket) = oneshot::channel();
-        // As above.
-        let _closed = self.queue.send(Job::Submit { submission: Box::new(submission), done });
+        self.enqueue(Job::Submit { submission: Box::new(submission), done });
         ticket.await.unwrap_or(Err(CommitError::Closed))
     }
 }

@@ -3,14 +3,16 @@
 
 use super::Workers;
 use crate::git::Location;
+use crate::scheduler::Holder;
 use crate::store::Write;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use slipway_domain::{Digest, Revision};
+use slipway_protocol::LEASE_HEADER;
 
 /// A refusal in plain words; a worker shows it in the log.
 fn refuse(status: StatusCode, message: impl Into<String>) -> Response {
@@ -26,24 +28,46 @@ fn not_held() -> Response {
     refuse(StatusCode::FORBIDDEN, "this lease is not held")
 }
 
+/// What the lease of a request is about, if the request shows that its sender holds it.
+fn holder(workers: &Workers, epoch: u64, headers: &HeaderMap) -> Option<Holder> {
+    let key = headers.get(LEASE_HEADER)?.to_str().ok()?;
+    workers.scheduler.holder(epoch, key)
+}
+
+/// A component that a worker was asked about.
 pub(super) async fn component(State(workers): State<Workers>, Path(digest): Path<String>) -> Response {
     let Ok(digest) = Digest::new(digest) else { return refuse(StatusCode::BAD_REQUEST, "this is no digest") };
-    // Only what was stored as a plugin, not every blob there is.
-    match workers.plugins.component(&digest).await {
+    if !workers.plugins.is_asked(&digest) {
+        return refuse(StatusCode::FORBIDDEN, "no worker was asked about that");
+    }
+    component_bytes(&workers, &digest).await
+}
+
+/// The component that a lease is about.
+pub(super) async fn lease_component(
+    State(workers): State<Workers>,
+    Path(epoch): Path<u64>,
+    headers: HeaderMap,
+) -> Response {
+    match holder(&workers, epoch, &headers) {
+        Some(holder) => component_bytes(&workers, &holder.component).await,
+        None => not_held(),
+    }
+}
+
+async fn component_bytes(workers: &Workers, digest: &Digest) -> Response {
+    match workers.blobs.read(digest).await {
         Ok(Some(bytes)) => bytes.into_response(),
         Ok(None) => refuse(StatusCode::NOT_FOUND, "there is no such component"),
         Err(error) => broken(&error),
     }
 }
 
-pub(super) async fn source(State(workers): State<Workers>, Path(epoch): Path<u64>) -> Response {
-    let Some((run, _)) = workers.scheduler.holds(epoch) else { return not_held() };
+pub(super) async fn source(State(workers): State<Workers>, Path(epoch): Path<u64>, headers: HeaderMap) -> Response {
+    let Some(holder) = holder(&workers, epoch, &headers) else { return not_held() };
     let source = async {
-        let run = workers.scheduler.store().run(run.as_str()).await.map_err(|error| broken(&error))?;
-        let run = run.ok_or_else(not_held)?;
-        let pipeline = workers.scheduler.store().pipeline(&run.pipeline).await.map_err(|error| broken(&error))?;
-        let location = Location::parse(&pipeline.ok_or_else(not_held)?.repository).map_err(|error| broken(&error))?;
-        let revision = Revision::new(run.revision).map_err(|error| broken(&error))?;
+        let location = Location::parse(&holder.repository).map_err(|error| broken(&error))?;
+        let revision = Revision::new(holder.revision).map_err(|error| broken(&error))?;
         let name = format!("revisions/{revision}.tar");
         if !workers.blobs.has_named(&name).await.map_err(|error| broken(&error))? {
             let git = workers.scheduler.git();
@@ -61,8 +85,15 @@ pub(super) async fn source(State(workers): State<Workers>, Path(epoch): Path<u64
     }
 }
 
-pub(super) async fn blob(State(workers): State<Workers>, Path((epoch, digest)): Path<(u64, String)>) -> Response {
+pub(super) async fn blob(
+    State(workers): State<Workers>,
+    Path((epoch, digest)): Path<(u64, String)>,
+    headers: HeaderMap,
+) -> Response {
     let Ok(digest) = Digest::new(digest) else { return refuse(StatusCode::BAD_REQUEST, "this is no digest") };
+    if holder(&workers, epoch, &headers).is_none() {
+        return not_held();
+    }
     if !workers.scheduler.may_read(epoch, digest.as_str()) {
         return refuse(StatusCode::FORBIDDEN, "this lease may not read that");
     }
@@ -73,11 +104,17 @@ pub(super) async fn blob(State(workers): State<Workers>, Path((epoch, digest)): 
     }
 }
 
-pub(super) async fn upload(State(workers): State<Workers>, Path(epoch): Path<u64>, body: Body) -> Response {
-    if workers.scheduler.holds(epoch).is_none() {
+pub(super) async fn upload(
+    State(workers): State<Workers>,
+    Path(epoch): Path<u64>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    if holder(&workers, epoch, &headers).is_none() {
         return not_held();
     }
-    match workers.blobs.put_stream(body.into_data_stream()).await {
+    let bytes_max = workers.scheduler.upload_bytes_left(epoch);
+    match workers.blobs.put_stream(body.into_data_stream(), bytes_max).await {
         Ok(stored) => {
             let (digest, size) = (stored.digest.to_string(), stored.size);
             workers.scheduler.uploaded(epoch, &digest, size);
@@ -86,7 +123,7 @@ pub(super) async fn upload(State(workers): State<Workers>, Path(epoch): Path<u64
             drop(workers.scheduler.store().commit(vec![write]));
             Json(json!({ "digest": digest, "size": size })).into_response()
         }
-        Err(error @ crate::blobs::Error::TooLarge) => refuse(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+        Err(error @ crate::blobs::Error::TooLarge(_)) => refuse(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
         Err(error @ crate::blobs::Error::Broken(_)) => refuse(StatusCode::BAD_REQUEST, error.to_string()),
         Err(error @ (crate::blobs::Error::Store(_) | crate::blobs::Error::Disk(_))) => broken(&error),
     }

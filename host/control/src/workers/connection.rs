@@ -1,7 +1,7 @@
 //! One worker's connection.
 
-use super::Workers;
-use crate::api::Revoked;
+use super::{Workers, full_name};
+use crate::api::{Caller, Revoked};
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -17,15 +17,19 @@ use tokio_util::sync::CancellationToken;
 /// How long a worker may be silent: longer than it takes to renew, shorter than a lease.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// The longest name of a worker, in bytes.
+const NAME_BYTES_MAX: usize = 64;
+
 pub(super) async fn connect(
     State(workers): State<Workers>,
+    Extension(Caller(token)): Extension<Caller>,
     Extension(Revoked(revoked)): Extension<Revoked>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    upgrade.max_message_size(MESSAGE_BYTES_MAX).on_upgrade(move |socket| serve(workers, socket, revoked))
+    upgrade.max_message_size(MESSAGE_BYTES_MAX).on_upgrade(move |socket| serve(workers, token, revoked, socket))
 }
 
-async fn serve(workers: Workers, socket: WebSocket, revoked: CancellationToken) {
+async fn serve(workers: Workers, token: String, revoked: CancellationToken, socket: WebSocket) {
     let (mut to, mut from) = socket.split();
     let Some(FromWorker::Hello { protocol, worker, version, slots, holds }) = next(&mut from).await else {
         return tracing::warn!("a worker connected and did not say hello");
@@ -33,6 +37,10 @@ async fn serve(workers: Workers, socket: WebSocket, revoked: CancellationToken) 
     if protocol != VERSION {
         return tracing::warn!(worker, version, protocol, "a worker speaks another version of the protocol");
     }
+    if worker.is_empty() || worker.len() > NAME_BYTES_MAX || !worker.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return tracing::warn!(token, "a worker gives itself a name that is none");
+    }
+    let worker = full_name(&token, &worker);
     let (tell, mut told) = mpsc::unbounded_channel();
     let number = workers.connected.add(tell.clone());
     // The welcome goes before anything else that the worker is told.

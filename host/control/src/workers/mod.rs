@@ -34,6 +34,17 @@ struct Connected {
     came: Notify,
 }
 
+/// The name by which a worker is known: that of its token, which control has given out, before
+/// the one that it gives itself. So no worker can speak for one that came with another token.
+pub fn full_name(token: &str, worker: &str) -> String {
+    format!("{token}/{worker}")
+}
+
+/// The name of the token in the full name of a worker.
+pub fn token_of(full_name: &str) -> &str {
+    full_name.split_once('/').map_or("", |(token, _)| token)
+}
+
 impl Workers {
     /// Routes over these. `questions` are passed on to whichever worker is connected.
     pub fn new(
@@ -58,6 +69,7 @@ impl Workers {
         Router::new()
             .route("/worker/v1/connect", get(connection::connect))
             .route("/worker/v1/components/{digest}", get(bulk::component))
+            .route("/worker/v1/leases/{epoch}/component", get(bulk::lease_component))
             .route("/worker/v1/leases/{epoch}/source", get(bulk::source))
             .route("/worker/v1/leases/{epoch}/blobs/{digest}", get(bulk::blob))
             .route("/worker/v1/leases/{epoch}/blobs", put(bulk::upload))

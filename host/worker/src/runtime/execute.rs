@@ -3,11 +3,12 @@
 use crate::outbox::Standing;
 use crate::runtime::component::{Components, Ready};
 use crate::runtime::fault::classify;
-use crate::runtime::limits::HOSTCALL_BYTES_MAX;
 use crate::runtime::state::State;
 use crate::runtime::wit::v0::Failure;
 use crate::session::Session;
 use slipway_domain::outcome::{Fault, Outcome, Unhappy};
+use slipway_domain::text::cut;
+use slipway_engine::Limits;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -38,11 +39,7 @@ pub struct Ending {
 /// there is nobody to tell. Dropping the future ends the call.
 pub async fn execute(engine: &Engine, component: &Ready, session: &Arc<Session>) -> Option<Ending> {
     let began = Instant::now();
-    let mut store = Store::new(engine, State::new(Arc::clone(session)));
-    store.limiter(|state| &mut state.limits);
-    store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    let mut store = slipway_engine::store(engine, State::new(Arc::clone(session)));
     let limit = Duration::from_millis(session.lease.limits.wall_ms);
     let result = {
         let mut call = pin!(tokio::time::timeout(limit, call(&mut store, component, &session.lease.phase)));
@@ -86,13 +83,6 @@ async fn until_stopped(standing: &mut tokio::sync::watch::Receiver<Standing>) {
 
 /// The guest's own word, kept within bounds.
 fn tell(failure: Failure) -> slipway_domain::outcome::Failure {
-    let cut = |text: String, bytes: usize| -> String {
-        if text.len() <= bytes {
-            return text;
-        }
-        let end = (0..=bytes).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        format!("{}…", text.get(..end).unwrap_or_default())
-    };
     slipway_domain::outcome::Failure {
         code: cut(failure.code, 64),
         message: cut(failure.message, 4 << 10),
@@ -106,18 +96,13 @@ fn tell(failure: Failure) -> slipway_domain::outcome::Failure {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "a trap is told in more words than the others")]
 /// Calls `describe` with every import refused, and returns its text.
+#[expect(clippy::wildcard_enum_match_arm, reason = "a trap is told in more words than the others")]
 pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_protocol::message::Description, String> {
     let (component, shape) = components.inspect(bytes).map_err(|unfit| unfit.to_string())?;
-    let mut linker: Linker<crate::runtime::limits::Limits> = Linker::new(components.engine());
+    let mut linker: Linker<Limits> = Linker::new(components.engine());
     linker.define_unknown_imports_as_traps(&component).map_err(|error| format!("{error:#}"))?;
-    let limits = crate::runtime::limits::Limits::new(DESCRIBE_MEMORY_BYTES);
-    let mut store = Store::new(components.engine(), limits);
-    store.limiter(|limits| limits);
-    store.set_hostcall_fuel(HOSTCALL_BYTES_MAX);
-    store.set_epoch_deadline(1);
-    store.epoch_deadline_async_yield_and_update(1);
+    let mut store = slipway_engine::store(components.engine(), Limits::new(DESCRIBE_MEMORY_BYTES));
     let call = async {
         let instance = linker.instantiate_async(&mut store, &component).await?;
         let export = instance.get_typed_func::<(), (String,)>(&mut store, "describe")?;

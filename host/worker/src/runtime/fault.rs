@@ -1,43 +1,27 @@
 //! What a wasmtime error means to people. Its type ends here.
 
-use crate::runtime::engine::STACK_BYTES_MAX;
-use crate::runtime::limits::{HOSTCALL_BYTES_MAX, Limits};
 use slipway_domain::outcome::Fault;
-use wasmtime::{Error, Trap, WasmBacktrace};
+use slipway_engine::{Limits, Stop};
+use wasmtime::Error;
 
-/// How many functions of a backtrace are kept.
-const FRAMES_MAX: usize = 32;
+/// Control said what it should never say.
+#[derive(Debug, thiserror::Error)]
+#[error("control answered with an unexpected `{0}`")]
+pub struct Unexpected(pub String);
 
-/// Tells a limit from a trap from a fault of the host.
+/// Tells a fault of the host from a limit from a trap.
 pub fn classify(error: &Error, limits: &Limits) -> Fault {
-    let trap = error.downcast_ref::<Trap>();
-    if let Some(limit) = limits.refused().filter(|_| trap.is_none_or(|trap| *trap == Trap::UnreachableCodeReached)) {
-        return Fault::Limit { limit: limit.to_owned() };
+    // First, since the host fails whatever was refused to the guest before.
+    if is_host(error) {
+        return Fault::Host { message: format!("{error:#}") };
     }
-    match trap {
-        Some(Trap::StackOverflow) => Fault::Limit { limit: format!("{} KiB of stack", STACK_BYTES_MAX >> 10) },
-        // A guest's compiler keeps a stack of its own in memory; running out of that is an
-        // access out of bounds, which only its backtrace tells from any other.
-        Some(Trap::MemoryOutOfBounds) if is_recursion(&backtrace(error)) => {
-            Fault::Limit { limit: "its own stack in memory, by calling itself again and again".into() }
+    match Stop::of(error, limits) {
+        Stop::Limit(limit) => Fault::Limit { limit },
+        Stop::Crowded => Fault::Limit { limit: "the memory that all stages share".into() },
+        Stop::Exit { status, backtrace } => {
+            Fault::Trap { message: format!("the guest called exit({status}) instead of returning"), backtrace }
         }
-        Some(trap) => Fault::Trap { message: trap.to_string(), backtrace: backtrace(error) },
-        None => {
-            if is_host(error) {
-                return Fault::Host { message: format!("{error:#}") };
-            }
-            let message = format!("{error:#}");
-            if message.contains("too many bytes") || message.contains("hostcall fuel") {
-                return Fault::Limit { limit: format!("{} MiB copied in one call", HOSTCALL_BYTES_MAX >> 20) };
-            }
-            match error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-                Some(exit) => Fault::Trap {
-                    message: format!("the guest called exit({}) instead of returning", exit.0),
-                    backtrace: backtrace(error),
-                },
-                None => Fault::Trap { message: error.root_cause().to_string(), backtrace: backtrace(error) },
-            }
-        }
+        Stop::Trap { message, backtrace } => Fault::Trap { message, backtrace },
     }
 }
 
@@ -46,35 +30,48 @@ fn is_host(error: &Error) -> bool {
     error.downcast_ref::<crate::transfer::Error>().is_some()
         || error.downcast_ref::<crate::workspace::Error>().is_some()
         || error.downcast_ref::<std::io::Error>().is_some()
+        || error.downcast_ref::<tokio::task::JoinError>().is_some()
         || error.downcast_ref::<crate::outbox::Fenced>().is_some()
+        || error.downcast_ref::<Unexpected>().is_some()
 }
 
-/// Whether a backtrace goes round in a small circle for as long as it was kept.
-fn is_recursion(backtrace: &[String]) -> bool {
-    let circle: std::collections::BTreeSet<&String> = backtrace.iter().collect();
-    backtrace.len() >= 16 && circle.len() <= 4
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::Fenced;
+    use wasmtime::{ResourceLimiter, Trap};
 
-/// The guest's functions, innermost first.
-fn backtrace(error: &Error) -> Vec<String> {
-    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    trace
-        .frames()
-        .iter()
-        .take(FRAMES_MAX)
-        .map(|frame| {
-            let offset = frame.module_offset().unwrap_or(0);
-            frame.func_name().map_or_else(|| format!("function {} at {offset:#x}", frame.func_index()), demangled)
-        })
-        .collect()
-}
-
-/// A function's name as its author wrote it.
-fn demangled(name: &str) -> String {
-    let mut text = String::new();
-    match rustc_demangle::try_demangle(name) {
-        Ok(name) => text.push_str(&format!("{name:#}")),
-        Err(_) => text.push_str(name),
+    /// Limits of which one was refused: the guest got less memory than it asked for.
+    fn refused() -> Limits {
+        let mut limits = Limits::new(1 << 20);
+        assert!(!limits.memory_growing(0, 2 << 20, None).unwrap());
+        limits
     }
-    text
+
+    #[test]
+    fn the_host_s_own_errors_are_its_faults() {
+        for error in [
+            Error::new(std::io::Error::other("disk")),
+            Error::new(Fenced),
+            Error::new(Unexpected("Done".into())),
+            Error::new(std::io::Error::other("disk")).context("while it wrote"),
+        ] {
+            for limits in [Limits::new(0), refused()] {
+                assert!(matches!(classify(&error, &limits), Fault::Host { .. }), "{error:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_guest_s_end_is_a_limit_or_a_trap() {
+        let none = Limits::new(0);
+        let stack = Fault::Limit { limit: "512 KiB of stack".into() };
+        assert_eq!(classify(&Error::new(Trap::StackOverflow), &none), stack);
+        let memory = Fault::Limit { limit: "1 MiB of memory".into() };
+        assert_eq!(classify(&Error::new(Trap::UnreachableCodeReached), &refused()), memory);
+        let trap = classify(&Error::new(Trap::UnreachableCodeReached), &none);
+        assert!(matches!(trap, Fault::Trap { .. }), "{trap:?}");
+        let exit = classify(&Error::new(wasmtime_wasi::I32Exit(3)), &none);
+        assert!(matches!(&exit, Fault::Trap { message, .. } if message.contains("exit(3)")), "{exit:?}");
+    }
 }

@@ -3,36 +3,10 @@
 
 use slipway_domain::grant::Interface;
 use slipway_domain::plugin::Kind;
+use slipway_engine::wasi;
 use std::collections::BTreeSet;
 use wasmtime::Engine;
 use wasmtime::component::Component;
-
-/// The largest component, in bytes.
-pub const COMPONENT_BYTES_MAX: u64 = 64 << 20;
-
-/// The interfaces of WASI 0.2 that every kind may import.
-const WASI: [&str; 20] = [
-    "wasi:cli/environment",
-    "wasi:cli/exit",
-    "wasi:cli/stderr",
-    "wasi:cli/stdin",
-    "wasi:cli/stdout",
-    "wasi:cli/terminal-input",
-    "wasi:cli/terminal-output",
-    "wasi:cli/terminal-stderr",
-    "wasi:cli/terminal-stdin",
-    "wasi:cli/terminal-stdout",
-    "wasi:clocks/monotonic-clock",
-    "wasi:clocks/wall-clock",
-    "wasi:filesystem/preopens",
-    "wasi:filesystem/types",
-    "wasi:io/error",
-    "wasi:io/poll",
-    "wasi:io/streams",
-    "wasi:random/insecure",
-    "wasi:random/insecure-seed",
-    "wasi:random/random",
-];
 
 /// What a component is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,23 +20,9 @@ pub struct Shape {
 /// Why some bytes are not a plugin. The messages are for the plugin's author.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// No WebAssembly at all.
-    #[error("it is not WebAssembly: it does not begin with the magic bytes `\\0asm`")]
-    NotWasm,
-    /// A core module.
-    #[error(
-        "it is a core WebAssembly module, not a component: build it for `wasm32-wasip2`, or wrap it with `wasm-tools component new`"
-    )]
-    CoreModule,
-    /// Too large.
-    #[error("it has {bytes} bytes, more than the {COMPONENT_BYTES_MAX} that a plugin may have")]
-    TooLarge {
-        /// Its size.
-        bytes: u64,
-    },
-    /// Not valid, or using what the engine does not offer.
-    #[error("it is not a component that this host runs: {0}")]
-    Invalid(String),
+    /// Not a component that runs here at all.
+    #[error(transparent)]
+    Component(#[from] slipway_engine::Unfit),
     /// No world fits its exports.
     #[error(
         "it exports {found}, which fits none of the worlds: `builder` exports `describe` and `build`, `tester` `describe` and `test`, `deployer` `describe`, `plan`, `apply` and `rollback`"
@@ -81,23 +41,6 @@ pub enum Unfit {
     },
 }
 
-/// Refuses what is plainly not a component, before anything is compiled.
-pub fn check_header(bytes: &[u8]) -> Result<(), Unfit> {
-    let length = bytes.len() as u64;
-    if length > COMPONENT_BYTES_MAX {
-        return Err(Unfit::TooLarge { bytes: length });
-    }
-    if !bytes.starts_with(b"\0asm") {
-        return Err(Unfit::NotWasm);
-    }
-    // Bytes 6 and 7 hold the layer: 0 for a core module, 1 for a component
-    // (component-model/design/mvp/Binary.md).
-    if bytes.get(6..8) == Some(&[0, 0]) {
-        return Err(Unfit::CoreModule);
-    }
-    Ok(())
-}
-
 /// Finds the kind of a compiled component and checks its imports against it.
 pub fn shape(engine: &Engine, component: &Component) -> Result<Shape, Unfit> {
     let types = component.component_type();
@@ -106,8 +49,7 @@ pub fn shape(engine: &Engine, component: &Component) -> Result<Shape, Unfit> {
     let fits = |kind: &Kind| exports.contains("describe") && kind.exports().iter().all(|name| exports.contains(*name));
     let kinds: Vec<Kind> = Kind::ALL.into_iter().filter(fits).collect();
     let [kind] = kinds[..] else {
-        let found: Vec<String> = exports.iter().take(12).map(|name| format!("`{}`", name.escape_debug())).collect();
-        let found = if found.is_empty() { "nothing".to_owned() } else { found.join(", ") };
+        let found = slipway_engine::listed(exports.iter().map(String::as_str));
         return Err(Unfit::NoWorld { found });
     };
     for import in &imports {
@@ -134,7 +76,7 @@ fn check_import(kind: Kind, import: &str) -> Result<(), Unfit> {
             Some(_) => Ok(()),
         };
     }
-    if WASI.contains(&name) && version.starts_with("0.2.") {
+    if wasi::offers(name) && version.starts_with("0.2.") {
         return Ok(());
     }
     if name.starts_with("wasi:sockets/") || name.starts_with("wasi:http/") {
@@ -158,11 +100,10 @@ pub fn interfaces(imports: &[String]) -> BTreeSet<Interface> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::engine::config;
 
     fn shape_of(wat: &str) -> Result<Shape, Unfit> {
-        let engine = Engine::new(&config(None).unwrap()).unwrap();
-        let component = Component::new(&engine, wat).map_err(|error| Unfit::Invalid(format!("{error:#}")))?;
+        let engine = Engine::new(&slipway_engine::config(None).unwrap()).unwrap();
+        let component = Component::new(&engine, wat).unwrap();
         shape(&engine, &component)
     }
 
@@ -209,13 +150,5 @@ mod tests {
             let refused = shape_of(&wat(exports, &[import])).unwrap_err();
             assert!(matches!(&refused, Unfit::Import { import: named, .. } if named == import), "{refused}");
         }
-    }
-
-    #[test]
-    fn what_is_no_component_is_told_apart() {
-        assert_eq!(check_header(b"#!/bin/sh"), Err(Unfit::NotWasm));
-        assert_eq!(check_header(b""), Err(Unfit::NotWasm));
-        assert_eq!(check_header(b"\0asm\x01\0\0\0"), Err(Unfit::CoreModule));
-        assert_eq!(check_header(b"\0asm\x0d\0\x01\0"), Ok(()));
     }
 }

@@ -1,11 +1,10 @@
-//! Components in wasmtime: one engine, one Store a call, dropped after it.
+//! Components in wasmtime: one Store a call, dropped after it. The engine and its rules are
+//! `slipway-engine`'s.
 
 pub mod component;
-pub mod engine;
 pub mod execute;
 pub mod fault;
 pub mod inspect;
-pub mod limits;
 pub mod state;
 pub mod stdio;
 pub mod wit;

@@ -1,10 +1,10 @@
 //! What a Store holds beside the guest.
 
-use crate::runtime::limits::{Limits, RANDOM_BYTES_MAX, RESOURCES_MAX};
-use crate::runtime::stdio::LogStream;
+use crate::runtime::stdio::stream;
 use crate::session::Session;
 use sha2::{Digest as _, Sha256};
 use slipway_domain::plugin::Kind;
+use slipway_engine::Limits;
 use std::sync::Arc;
 use std::time::Duration;
 use wasmtime::component::ResourceTable;
@@ -27,10 +27,8 @@ impl State {
     /// The data for one call under a lease.
     pub fn new(session: Arc<Session>) -> Self {
         let limits = Limits::new(session.lease.limits.memory_bytes);
-        let mut table = ResourceTable::new();
-        table.set_max_capacity(RESOURCES_MAX);
         let wasi = wasi(&session);
-        Self { session, limits, table, wasi }
+        Self { session, limits, table: slipway_engine::resources(), wasi }
     }
 
     /// Shows the workspace to the guest. Called when it first looks for its folders.
@@ -47,9 +45,9 @@ impl State {
     }
 }
 
-impl wasmtime_wasi_io::IoView for State {
-    fn table(&mut self) -> &mut ResourceTable {
-        &mut self.table
+impl AsMut<Limits> for State {
+    fn as_mut(&mut self) -> &mut Limits {
+        &mut self.limits
     }
 }
 
@@ -59,17 +57,10 @@ impl WasiView for State {
     }
 }
 
-/// WASI without environment, arguments, standard input, network and, at first, files.
+/// WASI with the log as its output, and, at first, without files.
 fn wasi(session: &Session) -> WasiCtx {
-    let mut builder = WasiCtxBuilder::new();
-    builder
-        .initial_cwd("/work")
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .max_random_size(RANDOM_BYTES_MAX)
-        .stdout(LogStream::new(Arc::clone(&session.log), "stdout"))
-        .stderr(LogStream::new(Arc::clone(&session.log), "stderr"));
+    let mut builder = slipway_engine::wasi::context();
+    builder.initial_cwd("/work").stdout(stream(&session.log, "stdout")).stderr(stream(&session.log, "stderr"));
     match session.kind {
         Kind::Build | Kind::Test => {}
         Kind::Deploy => {

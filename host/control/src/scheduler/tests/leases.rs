@@ -1,0 +1,122 @@
+use super::*;
+use slipway_domain::run::Loss;
+
+#[tokio::test]
+async fn the_key_of_a_lease_opens_that_lease_while_it_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.run(ONE).await;
+    let mut worker = server.worker("w", 1, &[]);
+    let lease = worker.lease();
+    let holder = server.scheduler.holder(lease.epoch, &lease.key).unwrap();
+    assert_eq!((holder.repository.as_str(), holder.revision), ("/nowhere", lease.revision));
+    assert_eq!(server.scheduler.holder(lease.epoch, "00"), None);
+    assert_eq!(server.scheduler.holder(lease.epoch + 1, &lease.key), None);
+    worker.pass(lease.epoch, 1);
+    assert_eq!(server.scheduler.holder(lease.epoch, &lease.key), None, "it is over");
+}
+
+#[tokio::test]
+async fn a_worker_does_not_speak_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let run = server.run(ONE).await;
+    let mut worker = server.worker("token/w", 1, &[]);
+    let epoch = worker.lease().epoch;
+    let other = server.worker("other/w", 0, &[epoch]);
+    assert_eq!(other.resumed, []);
+    assert!(matches!(other.frame(epoch, 1, log("x")), Taken::Fenced));
+    assert_eq!(server.scheduler.renew("other/w", &[epoch]), (vec![], vec![epoch]));
+    worker.pass(epoch, 1);
+    assert_eq!(server.state(&run).await, "passed");
+}
+
+#[tokio::test]
+async fn who_missed_a_cancel_hears_it_on_coming_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let run = server.run(ONE).await;
+    let mut worker = server.worker("w", 1, &[]);
+    let epoch = worker.lease().epoch;
+    server.scheduler.worker_disconnected("w", 1);
+    server.scheduler.cancel(&run, "me").unwrap();
+    let mut worker = server.worker("w", 1, &[epoch]);
+    assert_eq!(worker.told(), [FromControl::Cancel { epoch }]);
+    server.end().await;
+
+    let server = Server::start(folder.path()).await;
+    let mut worker = server.worker("w", 1, &[epoch]);
+    assert_eq!(worker.told(), [FromControl::Cancel { epoch }], "also after a restart of control");
+}
+
+#[tokio::test]
+async fn a_change_that_has_begun_is_not_told_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let run = server.run("name = \"p\"\n[stages.deploy]\nuses = \"deploy@1\"\n").await;
+    let mut worker = server.worker("w", 1, &[]);
+    let plan = worker.lease();
+    worker.pass(plan.epoch, 1);
+    let apply = worker.lease();
+    assert_eq!(apply.phase, "apply");
+    server.scheduler.cancel(&run, "me").unwrap();
+    let mut worker = server.worker("w", 1, &[apply.epoch]);
+    assert_eq!(worker.told(), []);
+}
+
+#[tokio::test]
+async fn each_suspect_of_a_death_runs_alone_and_the_rest_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    for _ in 0..3 {
+        server.run(ONE).await;
+    }
+    let mut worker = server.worker("first", 4, &[]);
+    assert_eq!(worker.leases().len(), 3);
+    server.scheduler.worker_gone("first", Loss::Death);
+    let mut alone = server.worker("second", 4, &[]);
+    let suspect = alone.lease();
+    assert_eq!(suspect.attempt, 2);
+    server.run(ONE).await;
+    assert_eq!(alone.leases(), [], "nothing beside a suspect");
+    let mut other = server.worker("third", 4, &[]);
+    assert_eq!(other.lease().attempt, 2, "the next suspect");
+    alone.pass(suspect.epoch, 1);
+    let last = alone.lease();
+    assert_eq!(last.attempt, 2);
+    alone.pass(last.epoch, 1);
+    assert_eq!(alone.lease().attempt, 1, "then those that wait");
+}
+
+#[tokio::test]
+async fn of_two_stages_that_a_death_befell_only_the_one_that_kills_again_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let (poison, innocent) = (server.run(ONE).await, server.run(ONE).await);
+    let mut worker = server.worker("first", 4, &[]);
+    assert_eq!(worker.leases().len(), 2);
+    server.scheduler.worker_gone("first", Loss::Death);
+    let mut worker = server.worker("second", 4, &[]);
+    assert_eq!(worker.lease().run, poison.as_str());
+    server.scheduler.worker_gone("second", Loss::Death);
+    let mut worker = server.worker("third", 4, &[]);
+    let lease = worker.lease();
+    assert_eq!(lease.run, innocent.as_str());
+    worker.pass(lease.epoch, 1);
+    assert_eq!(server.state(&poison).await, "errored");
+    assert_eq!(server.state(&innocent).await, "passed");
+}
+
+#[tokio::test]
+async fn uploads_have_a_limit_under_a_lease() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.run(ONE).await;
+    let epoch = server.worker("w", 1, &[]).lease().epoch;
+    let before = server.scheduler.upload_bytes_left(epoch);
+    server.scheduler.uploaded(epoch, "a", 10);
+    assert_eq!(server.scheduler.upload_bytes_left(epoch), before - 10);
+    server.scheduler.uploaded(epoch, "b", u64::MAX);
+    assert_eq!(server.scheduler.upload_bytes_left(epoch), 0);
+    assert_eq!(server.scheduler.upload_bytes_left(epoch + 1), 0, "no such lease");
+}
