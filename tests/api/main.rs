@@ -66,17 +66,31 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
         ("GET", "/v1/runs/not-an-id", None, 400, "invalid-id"),
         ("GET", "/v1/runs/00000000000000000000000000", None, 404, "not-found"),
         ("GET", "/v1/runs?limit=many", None, 400, "invalid-query"),
+        ("GET", "/v1/runs?limit=0", None, 400, "invalid-query"),
+        ("GET", "/v1/runs?limit=201", None, 400, "invalid-query"),
+        ("GET", "/v1/runs?limt=2", None, 400, "invalid-query"),
+        ("GET", "/v1/apps?page=2", None, 400, "invalid-query"),
+        ("GET", "/v1/pipelines/empty/check", None, 400, "invalid-query"),
+        ("GET", "/v1/runs/00000000000000000000000000?wait_seconds=61", None, 400, "invalid-query"),
+        ("GET", "/v1/runs/00000000000000000000000000/logs?limit=1001", None, 400, "invalid-query"),
+        ("GET", "/v1/pipelines/%ff", None, 400, "invalid-path"),
         ("POST", "/v1/runs/00000000000000000000000000/cancel", None, 404, "not-found"),
         ("GET", "/v1/pipelines/Not%20a%20name", None, 400, "invalid-name"),
         ("GET", "/v1/pipelines/nobody", None, 404, "not-found"),
         ("PUT", "/v1/pipelines/x", Some(json!({ "repository": "ext::sh -c id" })), 400, "invalid-repository"),
         ("PUT", "/v1/pipelines/x", Some(json!({ "repository": "/nowhere" })), 422, "not-a-repository"),
         ("PUT", "/v1/pipelines/x", Some(json!({ "repository": "/a", "extra": 1 })), 400, "invalid-body"),
+        ("PUT", "/v1/pipelines/x", Some(json!(["/a"])), 400, "invalid-body"),
+        ("PUT", "/v1/pipelines/x", Some(json!({ "repository": 1 })), 400, "invalid-body"),
+        ("PUT", "/v1/pipelines/x", Some(json!({})), 400, "invalid-body"),
         ("PUT", "/v1/pipelines/x", Some(json!({ "repository": long })), 413, "body-too-large"),
         ("POST", "/v1/pipelines/nobody/runs", Some(json!({ "reference": "main" })), 404, "not-found"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "main" })), 422, "no-definition"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "v9.9.9" })), 422, "unknown-reference"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "--upload-pack=x" })), 400, "invalid-reference"),
+        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "v1\u{202e}" })), 400, "invalid-reference"),
+        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "v1\u{1b}[2J" })), 400, "invalid-reference"),
+        ("GET", "/v1/pipelines/empty/check?reference=%C2%9B31m", None, 400, "invalid-reference"),
         (
             "POST",
             "/v1/pipelines/empty/runs",
@@ -90,8 +104,34 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
         let (found, problem) = server.request(method, path, body).await;
         assert_eq!((found, problem["code"].as_str()), (status, Some(code)), "{method} {path}: {problem}");
         assert_eq!(problem["status"], status, "{problem}");
+        let told = problem.to_string();
         assert!(!problem["detail"].as_str().unwrap().is_empty());
+        for word in ["deserialize", "invalid type", "expected", "\u{202e}", "\u{9b}"] {
+            assert!(!told.contains(word), "{method} {path}: {told}");
+        }
     }
+    // What is told is what to mend: the field, and those there are.
+    let body = json!({ "reference": "main", "parameter": {} });
+    let (_, problem) = server.request("POST", "/v1/pipelines/empty/runs", Some(body)).await;
+    assert_eq!(problem["field"], "parameter", "{problem}");
+    assert_eq!(problem["hint"], "did you mean `parameters`? there is `parameters`, `reference`", "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pipeline_file_that_is_no_text_is_refused_with_its_place() {
+    let server = Server::start();
+    let repository = Repository::new();
+    repository.write("slipway.toml", b"name = \"text\"\n# \xff\n");
+    repository.commit("one", Some("v1.0.0"));
+    repository.write("slipway.toml", "name = \"text\"\n# ä\n[stages.t]\nuses = \"./t.wasm\"\n".as_bytes());
+    repository.write("t.wasm", &support::guest("noop_test"));
+    repository.commit("two", Some("v1.0.1"));
+    server.add("text", repository.path()).await;
+    let (status, problem) = server.request("GET", "/v1/pipelines/text/check?reference=v1.0.0", None).await;
+    let found = &problem["diagnostics"][0];
+    assert_eq!((status, found["code"].as_str()), (422, Some("not-utf-8")), "{problem}");
+    assert_eq!((found["line"].as_u64(), found["column"].as_u64()), (Some(2), Some(3)), "{problem}");
+    server.get("/v1/pipelines/text/check?reference=v1.0.1").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

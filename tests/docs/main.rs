@@ -112,6 +112,55 @@ async fn the_quick_start_works_by_the_command() {
     assert!(told.contains("✓ deploy  passed") && told.contains("hello runs 1.0.0 again"), "{told}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_commands_of_the_reference_work() {
+    let server = Server::start();
+    let repository = demo();
+    let page = page("docs/cli.md");
+    let [alone, asking, tokens] = &blocks(&page, "sh")[..] else { panic!("three blocks") };
+    // Whether this machine has everything is not what is tested.
+    let alone = alone.replace("slipway doctor ", "slipway doctor || true ");
+    let told = shell(&alone, repository.path());
+    assert!(told.contains("nothing is wrong with `./slipway.toml`") && told.contains("✓ run "), "{told}");
+    let setup =
+        format!("export SLIPWAY_SERVER={} SLIPWAY_TOKEN_FILE={}\n", server.api, server.data().join("token").display());
+    let told = shell(&format!("{setup}{asking}"), repository.path());
+    assert!(told.contains("nothing is wrong with `hello` at refs/tags/v1.0.0"), "{told}");
+    assert!(told.contains("✓ deploy  passed") && told.contains("live "), "{told}");
+    let told = shell(&format!("{setup}{tokens}"), repository.path());
+    assert!(told.contains("token `dashboard` of role `reader` is accepted no more"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_started_on_another_machine_as_it_is_told() {
+    let server = Server::start_with(&["--worker-slots", "0"]);
+    let folder = tempfile::tempdir().unwrap();
+    let page = page("docs/operations.md");
+    let [create, start, revoke] = &blocks(&page, "sh")[..] else { panic!("three blocks") };
+    let setup =
+        format!("export SLIPWAY_SERVER={} SLIPWAY_TOKEN_FILE={}\n", server.api, server.data().join("token").display());
+    shell(&format!("{setup}{create}"), folder.path());
+    let start = start.replace("http://127.0.0.1:7077", &server.api);
+    let ready =
+        format!("for i in $(seq 400); do curl -sf {}/readyz >/dev/null && break; sleep 0.05; done\n", server.api);
+    let wait = "code=0; wait $! || code=$?; echo \"ended with $code\"";
+    let told = shell(&format!("{setup}{} & \n{ready}{revoke}{wait}", start.trim_end()), folder.path());
+    assert!(told.contains("is accepted no more") && told.ends_with("ended with 1\n"), "{told}");
+}
+
+#[test]
+fn the_exit_codes_of_the_reference_are_those_of_the_help() {
+    let help = String::from_utf8(slipway().arg("--help").output().unwrap().stdout).unwrap();
+    let codes = |text: &str, mark: &str| {
+        let (_, rest) = text.split_once(mark).unwrap();
+        let digits =
+            rest.lines().filter_map(|line| line.trim_start_matches(['|', ' ']).split(' ').next()?.parse::<u8>().ok());
+        digits.collect::<Vec<_>>()
+    };
+    assert_eq!(codes(&page("docs/cli.md"), "## Exit codes"), [0, 1, 2, 3, 4]);
+    assert_eq!(codes(&help, "Exit codes:"), [0, 1, 2, 3, 4]);
+}
+
 #[test]
 fn the_example_of_the_plugin_guide_is_a_plugin_of_the_sdk() {
     let guide = page("docs/plugins-rust.md");
@@ -143,12 +192,20 @@ fn links_lead_somewhere() {
 #[test]
 fn every_command_that_the_documentation_names_is_there() {
     let help = String::from_utf8(slipway().arg("--help").output().unwrap().stdout).unwrap();
-    for page in ["README.md", "docs/quick-start.md", "docs/pipeline.md", "docs/plugins-rust.md", "docs/http-api.md"] {
+    for page in [
+        "README.md",
+        "docs/cli.md",
+        "docs/http-api.md",
+        "docs/operations.md",
+        "docs/pipeline.md",
+        "docs/plugins-rust.md",
+        "docs/quick-start.md",
+    ] {
         for word in self::page(page).split("slipway ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
             let word = word.trim_matches(|c: char| !c.is_ascii_lowercase());
             let is_command = [
                 "run", "check", "serve", "worker", "pipeline", "trigger", "runs", "logs", "cancel", "releases",
-                "rollback", "plugin", "doctor",
+                "rollback", "token", "plugin", "doctor",
             ]
             .contains(&word);
             assert!(!is_command || help.contains(&format!("  {word} ")), "{page}: {word}");

@@ -18,3 +18,4 @@ mod elsewhere;
 mod guests;
 mod plugins;
 mod runs;
+mod tokens;

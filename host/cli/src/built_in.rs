@@ -1,6 +1,7 @@
 //! The plugins that come with the binary.
 
-use anyhow::Context;
+use crate::error::Told;
+use crate::files;
 use bytes::Bytes;
 use std::path::Path;
 
@@ -11,15 +12,15 @@ pub(crate) fn plugins(folder: Option<&Path>) -> anyhow::Result<Vec<(String, Byte
     let mut plugins: Vec<(String, Bytes)> =
         BUILT_IN.iter().map(|(name, bytes)| ((*name).to_owned(), Bytes::from_static(bytes))).collect();
     if let Some(folder) = folder {
-        let entries =
-            std::fs::read_dir(folder).with_context(|| format!("cannot read the plugins in `{}`", folder.display()))?;
+        let unreadable = || Told::usage("unreadable", format!("cannot read the plugins in `{}`", folder.display()));
+        let entries = std::fs::read_dir(folder).map_err(|error| unreadable().because(error))?;
         for entry in entries {
             let path = entry?.path();
             if path.extension().is_none_or(|extension| extension != "wasm") {
                 continue;
             }
             let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-            let bytes = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+            let bytes = files::named(&path, files::COMPONENT_BYTES_MAX, "plugin")?;
             plugins.retain(|(known, _)| *known != name);
             plugins.push((name, bytes.into()));
         }

@@ -2,9 +2,13 @@
 
 use crate::client::{Problem, text};
 use crate::{exit, output};
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, Severity,
+    SourceCode, SourceSpan, SpanContents,
+};
 use serde_json::{Value, json};
 use slipway_control::definition::FILE;
+use slipway_domain::text::is_deceptive;
 use std::fmt;
 use std::ops::Range;
 use std::process::ExitCode;
@@ -56,13 +60,21 @@ pub(crate) fn show(file: &str, text: &str, mistakes: &[Mistake], as_json: bool) 
     }
     let theme = if output::is_terminal() { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_width(100);
+    let (file, text) = (output::plain(file), same_places(text));
     for mistake in mistakes {
-        let name = format!("{file}:{}:{}", mistake.line, mistake.column);
-        let shown = Shown { mistake, source: NamedSource::new(name, output_safe(text)) };
+        let mistake = Mistake {
+            code: output::plain(&mistake.code),
+            message: output::plain(&mistake.message),
+            hint: mistake.hint.as_deref().map(output::plain),
+            span: mistake.span.clone(),
+            ..*mistake
+        };
+        // The report adds line and column to the name.
+        let shown = Shown { mistake: &mistake, source: Text { name: &file, text: &text } };
         let mut out = String::new();
         // Writing to a string does not fail.
         let _never = handler.render_report(&mut out, &shown).is_err();
-        output::note(out.trim_end());
+        output::note_exact(out.trim_end());
         output::note("");
     }
     let count = if mistakes.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
@@ -70,28 +82,65 @@ pub(crate) fn show(file: &str, text: &str, mistakes: &[Mistake], as_json: bool) 
 }
 
 /// Shows the mistakes in a pipeline file that a server has told of, and returns the exit code
-/// for them. Any other error is given back.
+/// for them. Any other error is given back, and so are all for programs: they find the
+/// mistakes in the error.
 pub(crate) fn show_problem(error: anyhow::Error, as_json: bool) -> anyhow::Result<ExitCode> {
+    if as_json {
+        return Err(error);
+    }
     let Some(problem) = error.downcast_ref::<Problem>() else { return Err(error) };
     let found = problem.body.get("diagnostics").and_then(Value::as_array);
     let found: Vec<Mistake> = found.into_iter().flatten().map(Mistake::from_json).collect();
     if found.is_empty() {
         return Err(error);
     }
-    show(FILE, text(&problem.body, "file"), &found, as_json);
+    show(FILE, text(&problem.body, "file"), &found, false);
     Ok(ExitCode::from(exit::FAILED))
 }
 
-/// The text with control characters made harmless, byte for byte in the same places.
-fn output_safe(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() && !matches!(c, '\n' | '\t' | '\r') && c.len_utf8() == 1 { '?' } else { c })
-        .collect()
+/// The text made harmless for a terminal, with as many characters and bytes, so that every
+/// place in it stays where it is.
+fn same_places(text: &str) -> String {
+    let harmless = |c: char| match c {
+        '\n' | '\t' => c,
+        // The end of a line as some editors write it; alone it would overwrite the line.
+        '\r' => ' ',
+        c if !is_deceptive(c) => c,
+        c if c.len_utf8() == 1 => '?',
+        c if c.len_utf8() == 2 => '¿',
+        c if c.len_utf8() == 3 => char::REPLACEMENT_CHARACTER,
+        _ => '\u{1f6ab}',
+    };
+    text.chars().map(harmless).collect()
 }
 
 struct Shown<'a> {
     mistake: &'a Mistake,
-    source: NamedSource<String>,
+    source: Text<'a>,
+}
+
+/// A file's text. Its columns are characters, as everywhere else; those of the library
+/// would be bytes.
+struct Text<'a> {
+    name: &'a str,
+    text: &'a str,
+}
+
+impl SourceCode for Text<'_> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        context_lines_before: usize,
+        context_lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let found = self.text.read_span(span, context_lines_before, context_lines_after)?;
+        let from = found.span().offset();
+        let bytes = from.checked_sub(found.column()).and_then(|line| self.text.get(line..from));
+        let column = bytes.map_or(found.column(), |before| before.chars().count());
+        let name = self.name.to_owned();
+        let (line, lines) = (found.line(), found.line_count());
+        Ok(Box::new(MietteSpanContents::new_named(name, found.data(), *found.span(), line, column, lines)))
+    }
 }
 
 impl fmt::Debug for Shown<'_> {
@@ -129,5 +178,20 @@ impl Diagnostic for Shown<'_> {
         let span = &self.mistake.span;
         let label = LabeledSpan::underline(span.start..span.end.max(span.start + 1));
         Some(Box::new(std::iter::once(label)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_harmless_text_has_every_place_where_it_was() {
+        let hostile = "name = \"\u{1b}[2J\" # \u{9b}31m \u{202e} \u{e0041} ä\r\n[x]\n";
+        let shown = same_places(hostile);
+        assert!(!shown.chars().any(|c| c != '\n' && is_deceptive(c)), "{shown:?}");
+        let places = |text: &str| text.char_indices().map(|(at, _)| at).collect::<Vec<_>>();
+        assert_eq!(places(&shown), places(hostile));
+        assert_eq!(same_places("a = \"ä\"\n\tb"), "a = \"ä\"\n\tb");
     }
 }

@@ -1,7 +1,7 @@
 //! Shows a run while it goes on: on a terminal with a line that moves for each running
 //! stage, elsewhere as plain lines.
 
-use crate::client::{Api, text};
+use crate::client::{Api, Path, path, shown, text};
 use crate::output;
 use anyhow::Context;
 use futures_util::StreamExt;
@@ -40,16 +40,27 @@ pub(crate) async fn follow(api: &Api, run: &str, show: Show) -> anyhow::Result<V
 }
 
 async fn watch(api: &Api, run: &str, screen: &Screen) -> anyhow::Result<Value> {
-    let path = format!("/v1/runs/{run}/events");
-    stream(api, &path, 0, |_, _| async {
-        let view = api.get(&format!("/v1/runs/{run}")).await?;
-        screen.update(&view);
+    let view = path(&["runs", run]);
+    stream(api, &path(&["runs", run, "events"]), 0, |_, _| async {
+        screen.update(&api.get(&view).await?);
         Ok(())
     })
     .await?;
-    let view = api.get(&format!("/v1/runs/{run}")).await?;
+    let view = api.get(&view).await?;
     screen.update(&view);
     Ok(view)
+}
+
+/// Prints a run's log to its end, then how the run ended, and returns the run.
+pub(crate) async fn follow_log(api: &Api, run: &str, stage: Option<&str>, show: Show) -> anyhow::Result<Value> {
+    print_log(api, run, stage, true, show, None).await?;
+    let run = api.get(&path(&["runs", run])).await?;
+    if show.json {
+        output::json(&run);
+    } else {
+        output::line(summary(&run));
+    }
+    Ok(run)
 }
 
 /// Prints a run's log, of one stage or of all; with `follow`, until the run ends.
@@ -61,9 +72,12 @@ pub(crate) async fn print_log(
     show: Show,
     screen: Option<&Screen>,
 ) -> anyhow::Result<()> {
-    let query = stage.map(|stage| format!("stage={stage}")).unwrap_or_default();
+    let of_stage = |path: Path| match stage {
+        Some(stage) => path.query("stage", stage),
+        None => path,
+    };
     if follow {
-        return stream(api, &format!("/v1/runs/{run}/logs/stream?{query}"), 0, |_, data| async move {
+        return stream(api, &of_stage(path(&["runs", run, "logs", "stream"])), 0, |_, data| async move {
             let entry = serde_json::from_str(&data).context("a log entry is no JSON")?;
             print_entry(&entry, show, screen);
             Ok(())
@@ -72,7 +86,7 @@ pub(crate) async fn print_log(
     }
     let mut after = 0;
     loop {
-        let page = api.get(&format!("/v1/runs/{run}/logs?{query}&after={after}")).await?;
+        let page = api.get(&of_stage(path(&["runs", run, "logs"])).query("after", after)).await?;
         for entry in page.get("entries").and_then(Value::as_array).into_iter().flatten() {
             print_entry(entry, show, screen);
         }
@@ -101,7 +115,7 @@ fn print_entry(entry: &Value, show: Show, screen: Option<&Screen>) {
     };
     let mut message = text(entry, "message").lines();
     let first = output::plain(message.next().unwrap_or_default());
-    let mut line = format!("{:>8} │ {mark}{first}", text(entry, "stage"));
+    let mut line = format!("{:>8} │ {mark}{first}", shown(entry, "stage"));
     for more in message {
         line.push_str(&format!("\n{:>8} │ {}", "", output::plain(more)));
     }
@@ -117,7 +131,7 @@ fn print_entry(entry: &Value, show: Show, screen: Option<&Screen>) {
 }
 
 /// Reads server-sent events to their `end`, resuming when the connection breaks.
-async fn stream<F, R>(api: &Api, path: &str, from: u64, mut each: F) -> anyhow::Result<()>
+async fn stream<F, R>(api: &Api, path: &Path, from: u64, mut each: F) -> anyhow::Result<()>
 where
     F: FnMut(u64, String) -> R,
     R: Future<Output = anyhow::Result<()>>,
@@ -205,20 +219,20 @@ impl Screen {
         }
         let mut stages = self.stages.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         for stage in run.get("stages").and_then(Value::as_array).into_iter().flatten() {
-            let shown = stages.entry(text(stage, "name").to_owned()).or_default();
+            let last = stages.entry(text(stage, "name").to_owned()).or_default();
             let state = format!("{} {}", text(stage, "state"), text(stage, "phase"));
-            if shown.state == state {
+            if last.state == state {
                 continue;
             }
-            shown.state = state;
-            if let Some(bar) = shown.bar.take() {
+            last.state = state;
+            if let Some(bar) = last.bar.take() {
                 bar.finish_and_clear();
             }
             match text(stage, "state") {
                 "waiting" | "queued" => {}
                 "running" => match &self.bars {
-                    Some(bars) => shown.bar = Some(spinner(bars, stage)),
-                    None => output::line(format!("… {} ({})", text(stage, "name"), text(stage, "phase"))),
+                    Some(bars) => last.bar = Some(spinner(bars, stage)),
+                    None => output::line(format!("… {} ({})", shown(stage, "name"), shown(stage, "phase"))),
                 },
                 _ => self.print(&ended(stage)),
             }
@@ -238,7 +252,7 @@ fn spinner(bars: &MultiProgress, stage: &Value) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
         bar.set_style(style);
     }
-    bar.set_message(format!("{} ({})", text(stage, "name"), text(stage, "phase")));
+    bar.set_message(format!("{} ({})", shown(stage, "name"), shown(stage, "phase")));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }
@@ -270,10 +284,11 @@ pub(crate) fn glyph(state: &str) -> &'static str {
 /// A stage that is over, with why.
 pub(crate) fn ended(stage: &Value) -> String {
     let state = text(stage, "state");
-    let mut line = format!("{} {}  {state}  {}", glyph(state), text(stage, "name"), duration(stage.get("duration_ms")));
+    let time = duration(stage.get("duration_ms"));
+    let mut line = format!("{} {}  {}  {time}", glyph(state), shown(stage, "name"), output::plain(state));
     for key in ["failure", "fault"] {
         let Some(why) = stage.get(key).filter(|why| !why.is_null()) else { continue };
-        line.push_str(&format!("\n    {}: {}", text(why, "code"), output::plain(text(why, "message"))));
+        line.push_str(&format!("\n    {}: {}", shown(why, "code"), shown(why, "message")));
         for (name, value) in why.get("details").and_then(Value::as_object).into_iter().flatten() {
             let value = output::plain(value.as_str().unwrap_or_default());
             line.push_str(&format!("\n      {}: {value}", output::plain(name)));
@@ -288,7 +303,7 @@ pub(crate) fn ended(stage: &Value) -> String {
         _ => {}
     }
     if let Some(why) = stage.get("skipped").and_then(Value::as_str) {
-        line.push_str(&format!("\n    {why}"));
+        line.push_str(&format!("\n    {}", output::plain(why)));
     }
     if let Some(address) = stage.get("outputs").and_then(|outputs| outputs.get("address")).and_then(Value::as_str) {
         line.push_str(&format!("\n    {}", output::plain(address)));
@@ -299,16 +314,40 @@ pub(crate) fn ended(stage: &Value) -> String {
 /// A run that is over, in a line.
 pub(crate) fn summary(run: &Value) -> String {
     let state = text(run, "state");
-    let culprit = match (state, text(run, "culprit")) {
+    let culprit = match (state, shown(run, "culprit").as_str()) {
         (_, "") => String::new(),
         ("cancelled" | "cancelling", by) => format!(" by {by}"),
         (_, stage) => format!(" at stage {stage}"),
     };
     let time = duration(run.get("duration_ms"));
-    format!("{} run {} {state}{culprit}  {time}", glyph(state), text(run, "id"))
+    format!("{} run {} {}{culprit}  {time}", glyph(state), shown(run, "id"), output::plain(state))
 }
 
 /// What programs get of a run that goes on without them.
 pub(crate) fn detached(run: &Value) -> Value {
     json!({ "id": run.get("id"), "state": run.get("state") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway_domain::text::is_deceptive;
+
+    #[test]
+    fn nothing_that_a_server_tells_acts_on_the_terminal() {
+        let hostile = "a\u{1b}[2J\u{202e}\u{9b}b\nforged";
+        let stage = json!({
+            "name": hostile, "state": "failed", "phase": hostile, "skipped": hostile,
+            "failure": { "code": hostile, "message": hostile, "details": { hostile: hostile } },
+            "fault": { "code": hostile, "message": hostile, "backtrace": [hostile] },
+            "outputs": { "address": hostile },
+        });
+        let run = json!({ "id": hostile, "state": hostile, "culprit": hostile });
+        for text in [ended(&stage), summary(&run)] {
+            assert!(!text.chars().any(|c| c != '\n' && is_deceptive(c)), "{text:?}");
+            assert!(!text.lines().any(|line| line.starts_with("forged")), "{text}");
+        }
+        let sound = summary(&json!({ "id": "01", "state": "cancelled", "culprit": "ann" }));
+        assert_eq!(sound.trim_end(), "⊘ run 01 cancelled by ann");
+    }
 }

@@ -5,7 +5,9 @@ mod built_in;
 mod client;
 mod commands;
 mod diagnostics;
+mod error;
 mod exit;
+mod files;
 mod follow;
 mod output;
 
@@ -18,10 +20,15 @@ fn main() -> ExitCode {
     if words.nth(1).as_deref() == Some(slipway_worker::tools::init::COMMAND) {
         return slipway_worker::tools::init::main(&words.collect::<Vec<_>>());
     }
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        // What was asked for is not known then, so the words themselves are looked at.
+        Err(error) => return error::report_usage(&error, std::env::args().any(|word| word == "--json")),
+    };
     output::start_logging(&args);
+    let as_json = args.json;
     match commands::run(args) {
         Ok(code) => code,
-        Err(error) => output::report(&error),
+        Err(error) => error::report(&error, as_json),
     }
 }

@@ -1,14 +1,18 @@
 //! All that is printed.
 
 use crate::args::{Args, Command};
-use crate::client::Problem;
-use crate::exit;
+use slipway_domain::text::is_deceptive;
 use std::io::{IsTerminal, Write};
-use std::process::ExitCode;
 use tracing_subscriber::EnvFilter;
 
-/// Prints a line on standard output. A reader that has gone away is no error.
+/// Prints text on standard output. Whatever a caller has overlooked in it that acts on a
+/// terminal is shown instead of obeyed.
 pub(crate) fn line(text: impl AsRef<str>) {
+    exact(harmless(text.as_ref()));
+}
+
+/// Prints text on standard output as it is. A reader that has gone away is no error.
+pub(crate) fn exact(text: impl AsRef<str>) {
     let mut out = std::io::stdout().lock();
     // `slipway runs | head` closes the pipe; there is nobody left to tell.
     let _closed = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()).is_err();
@@ -16,43 +20,43 @@ pub(crate) fn line(text: impl AsRef<str>) {
 
 /// Prints a value as JSON, on one line.
 pub(crate) fn json(value: &serde_json::Value) {
-    line(value.to_string());
+    exact(escaped(&value.to_string()));
 }
 
-/// Prints a line on standard error, for people.
+/// JSON in which nothing acts on a terminal. What does stands within strings only, where an
+/// escape means the same.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for c in json.chars() {
+        if is_deceptive(c) {
+            c.encode_utf16(&mut units).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// Prints text on standard error, for people. As [`line()`].
 pub(crate) fn note(text: impl AsRef<str>) {
+    note_exact(harmless(text.as_ref()));
+}
+
+/// Prints text on standard error as it is: a report with colours of ours.
+pub(crate) fn note_exact(text: impl AsRef<str>) {
     // As above.
     let _closed = writeln!(std::io::stderr().lock(), "{}", text.as_ref()).is_err();
+}
+
+/// Keeps the lines of a text, and nothing else that acts on a terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c != '\n' && is_deceptive(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Whether people look at standard error.
 pub(crate) fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
-}
-
-/// An error whose message comes with what to do next.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub(crate) struct Hinted {
-    pub(crate) message: String,
-    pub(crate) hint: String,
-}
-
-/// Prints an error with its causes, once, and what to do about it.
-pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    let mut causes: Vec<String> = error.chain().map(ToString::to_string).collect();
-    // An error that was given a hint stands in the chain twice.
-    causes.dedup();
-    let mut text = format!("error: {}\n", causes.first().map_or("", String::as_str));
-    for cause in causes.iter().skip(1) {
-        text.push_str(&format!("  because: {cause}\n"));
-    }
-    let hint = error.downcast_ref::<Hinted>().map(|hinted| hinted.hint.as_str());
-    if let Some(hint) = hint.or_else(|| error.downcast_ref::<Problem>()?.hint.as_deref()) {
-        text.push_str(&format!("hint: {hint}\n"));
-    }
-    note(text.trim_end());
-    ExitCode::from(exit::ERRORED)
 }
 
 /// Makes what a guest, a tool or a repository wrote harmless for a terminal: control
@@ -74,8 +78,7 @@ pub(crate) fn plain(text: &str) -> String {
             }
             '\u{1b}' => out.push('␛'),
             // Characters that turn the direction of text could make a line read otherwise.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => out.push('\u{fffd}'),
-            c if c.is_control() => out.push('\u{fffd}'),
+            c if is_deceptive(c) => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }
@@ -115,5 +118,19 @@ mod tests {
             assert!(!shown.chars().any(char::is_control), "{shown:?}");
             assert!(!shown.contains('\u{202e}'));
         }
+    }
+
+    #[test]
+    fn json_says_the_same_and_acts_on_nothing() {
+        let value = serde_json::json!({ "a\u{202e}": "\u{1b}[2J \u{9b}31m \u{7f} \u{e0041} ä 中" });
+        let text = escaped(&value.to_string());
+        assert!(!text.chars().any(is_deceptive), "{text:?}");
+        assert!(text.contains("\\u009b") && text.contains("\\u202e") && text.contains("ä 中"), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn what_is_overlooked_is_caught_when_it_is_printed() {
+        assert_eq!(harmless("a\nb \u{1b}[2J\u{202e}"), "a\nb \u{fffd}[2J\u{fffd}");
     }
 }

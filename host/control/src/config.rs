@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+/// The largest configuration, in bytes.
+const BYTES_MAX: usize = 1 << 20;
+
 /// The configuration of a server.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -63,7 +66,7 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         #[source]
-        source: std::io::Error,
+        source: crate::files::Error,
     },
     /// It is not TOML of the right shape.
     #[error("the configuration `{}` is wrong:\n{message}", path.display())]
@@ -81,9 +84,11 @@ pub enum Error {
 impl Config {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let config: Self = toml::from_str(&text)
-            .map_err(|error| Error::Parse { path: path.to_owned(), message: error.to_string() })?;
+        let bytes =
+            crate::files::read(path, BYTES_MAX).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let wrong = |message: String| Error::Parse { path: path.to_owned(), message };
+        let text = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
+        let config: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         config.check()?;
         Ok(config)
     }

@@ -64,6 +64,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The port of the apps.
+    #[error("cannot listen on `{address}` for the apps")]
+    AppsListen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The app host.
     #[error("{0}")]
     Apps(String),
@@ -87,7 +96,7 @@ impl Error {
                 "another program listens there: stop it, or choose another address with `--listen` (port 0 takes a free one)"
                     .into(),
             ),
-            Self::Apps(_) => Some("choose another address with `--apps-listen` (port 0 takes a free one)".into()),
+            Self::Apps(_) | Self::AppsListen { .. } => Some("choose another address with `--apps-listen` (port 0 takes a free one)".into()),
             Self::Commit(_)
             | Self::Read(_)
             | Self::Plugins(_)
@@ -119,12 +128,19 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     // The processes that are started below may stand elsewhere.
     let data = std::path::absolute(&data).map_err(|source| Error::Folder { path: data.clone(), source })?;
     let config = Arc::new(config);
-    let store = Store::open(&data).await?;
-    let folder = |path: PathBuf| move |source| Error::Folder { path, source };
-    let blobs = Blobs::local(&data.join("blobs")).map_err(folder(data.join("blobs")))?;
+    // Before anything is written: a start that fails for its address leaves nothing behind.
     let listener =
         TcpListener::bind(config.listen).await.map_err(|source| Error::Listen { address: config.listen, source })?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address: config.listen, source })?;
+    // The app host binds this one itself, in a process of its own; here it is only tried.
+    drop(
+        TcpListener::bind(config.apps_listen)
+            .await
+            .map_err(|source| Error::AppsListen { address: config.apps_listen, source })?,
+    );
+    let store = Store::open(&data).await?;
+    let folder = |path: PathBuf| move |source| Error::Folder { path, source };
+    let blobs = Blobs::local(&data.join("blobs")).map_err(folder(data.join("blobs")))?;
 
     let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &plugins).await?;
     let git = Git::new(data.join("mirrors"));
@@ -137,7 +153,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     let tokens = Tokens::new(store.clone());
     let (token_file, token_is_new) = first_token(&store, &data).await?;
     let worker_token = secret();
-    tokens.accept(&worker_token, children::EMBEDDED, Role::Worker);
+    tokens.accept_worker(&worker_token);
 
     let workers = Workers::new(scheduler.clone(), broker, plugins.clone(), blobs.clone(), questions);
     let worker_routes = api::guard_worker(workers.router(), tokens.clone());
@@ -220,7 +236,7 @@ fn random() -> [u8; 32] {
 }
 
 /// A token or secret, in hex.
-fn secret() -> String {
+pub(crate) fn secret() -> String {
     hex::encode(random())
 }
 
@@ -257,7 +273,7 @@ async fn first_token(store: &Store, data: &Path) -> Result<(PathBuf, bool), Erro
     if store.has_token(Role::Admin.as_str()).await? {
         return Ok((path, false));
     }
-    let token = format!("slw_{}", secret());
+    let token = api::new_token();
     let written = write_private(&path, format!("{token}\n").as_bytes());
     written.map_err(|source| Error::Folder { path: path.clone(), source })?;
     store.try_commit(vec![Tokens::write(&token, "bootstrap", Role::Admin)]).await?;

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 mod control;
 pub mod definition;
+pub mod files;
 pub mod git;
 pub mod plugins;
 pub mod scheduler;

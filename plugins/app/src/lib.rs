@@ -13,20 +13,29 @@ use slipway_sdk::prelude::*;
 #[cfg(test)]
 mod tests;
 
+/// The name of an app or a stage.
+const NAME: &str = r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$";
+/// The name of an artifact.
+const FILE: &str = r"^[^/\x00-\x1f\x7f]+$";
+/// The path of an address.
+const PATH: &str = r"^/[\x21-\x7e]*$";
+
 /// What to release, and when it is good.
 #[config]
 struct Config {
     /// The app's name, which is a part of its address.
-    #[schemars(regex(pattern = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))]
+    #[schemars(regex(pattern = NAME))]
     app: String,
     /// The stage whose artifact is released.
     #[serde(default = "build")]
+    #[schemars(regex(pattern = NAME))]
     stage: String,
     /// The artifact's name. It can be left out where the stage stored one component.
+    #[schemars(regex(pattern = FILE))]
     artifact: Option<String>,
     /// The path that answers with a status from 200 to 299 when all is well.
     #[serde(default = "health")]
-    #[schemars(regex(pattern = "^/"))]
+    #[schemars(regex(pattern = PATH))]
     health: String,
     /// How long the release may take until it is healthy.
     #[serde(default = "startup_seconds")]
@@ -63,7 +72,27 @@ slipway_sdk::deployer! {
     rollback: rollback,
 }
 
+/// Refuses what the schema refuses, for whoever did not ask it.
+fn check(config: &Config) -> Result<(), Failure> {
+    let refuse = |setting: &str, value: &str| {
+        let message = format!("`{setting}` cannot be `{}`", value.escape_debug());
+        Err(Failure::new("invalid-config", message).detail("path", format!("with.{setting}")))
+    };
+    for (setting, value) in [("app", &config.app), ("stage", &config.stage)] {
+        let edge = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let inside = value.chars().all(|c| edge(c) || c == '-');
+        if !inside || !value.starts_with(edge) || !value.ends_with(edge) || value.len() > 40 {
+            return refuse(setting, value);
+        }
+    }
+    if !config.health.starts_with('/') || !config.health.chars().all(|c| c.is_ascii_graphic()) {
+        return refuse("health", &config.health);
+    }
+    Ok(())
+}
+
 fn plan(config: &Config) -> Result<(), Failure> {
+    check(config)?;
     let artifact = component(config)?;
     let after = in_words(&version(), &artifact.digest);
     let object = format!("app `{}`", config.app);
@@ -81,6 +110,7 @@ fn plan(config: &Config) -> Result<(), Failure> {
 }
 
 fn apply(config: &Config) -> Result<(), Failure> {
+    check(config)?;
     let artifact = component(config)?;
     let release = match apps::current(&config.app)? {
         Some(current) if current.digest == artifact.digest => current,

@@ -121,6 +121,21 @@ fn the_schema_refuses_what_cannot_be_a_name() {
     let description: slipway_sdk::serde_json::Value = slipway_sdk::serde_json::from_str(&describe()).unwrap();
     let schema = &description["config_schema"];
     assert_eq!(schema["required"], json!(["app"]));
-    assert_eq!(schema["properties"]["app"]["pattern"], "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$");
+    assert_eq!(schema["properties"]["app"]["pattern"], "^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$");
     assert_eq!(schema["properties"]["startup_seconds"]["default"], 20);
+}
+
+#[test]
+fn names_that_are_none_are_refused_before_the_host_is_asked() {
+    for (setting, value) in
+        [("app", "--x"), ("app", "Shop"), ("stage", "../build"), ("health", "health"), ("health", "/a b")]
+    {
+        let mut config = json!({"app": "shop"});
+        config[setting] = json!(value);
+        let failure = Fake::new().config(config).call(plan).unwrap_err();
+        assert!(failure.code == "invalid-config" && failure.message.contains(setting), "{failure}");
+    }
+    // A sound one gets as far as to look for the artifact.
+    let failure = Fake::new().config(json!({"app": "shop"})).call(plan).unwrap_err();
+    assert_eq!(failure.code, "not-an-input");
 }

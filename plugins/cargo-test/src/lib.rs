@@ -9,7 +9,7 @@
 //! everything compiled as it is.
 
 use results::{Mode, Results};
-use slipway_sdk::cargo::{Build, MESSAGE_FORMAT};
+use slipway_sdk::cargo::{Build, MESSAGE_FORMAT, check_directory, check_word};
 use slipway_sdk::prelude::*;
 use slipway_sdk::tools::{Command, Exit};
 
@@ -18,24 +18,35 @@ mod results;
 #[cfg(test)]
 mod tests;
 
+/// What cargo is given as a value: never an option of its own.
+const WORD: &str = r"^[A-Za-z0-9_][A-Za-z0-9_.+/@-]*$";
+/// A directory of the revision.
+const DIRECTORY: &str = r"^([^-/\x00-\x1f\x7f][^\x00-\x1f\x7f]*)?$";
+/// The name of a toolchain entry.
+const TOOL: &str = r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$";
+
 /// What to test.
 #[config]
 struct Config {
     /// The package to test; cargo's choice for the directory when it is not given.
+    #[schemars(regex(pattern = WORD))]
     package: Option<String>,
     /// Features to switch on.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = WORD)))]
     features: Vec<String>,
     /// Whether to switch off the default features.
     #[serde(default)]
     no_default_features: bool,
     /// Where the package or workspace is, relative to the revision.
     #[serde(default)]
+    #[schemars(regex(pattern = DIRECTORY))]
     directory: String,
     /// Whether `Cargo.lock` must be up to date. By default it must where there is one.
     locked: Option<bool>,
     /// The toolchain entry that has cargo.
     #[serde(default = "rust")]
+    #[schemars(regex(pattern = TOOL))]
     tool: String,
     /// Arguments for the test programs, such as a part of the names to run.
     #[serde(default)]
@@ -65,22 +76,48 @@ slipway_sdk::tester! {
 }
 
 fn test(config: &Config) -> Result<(), Failure> {
+    check(config)?;
     let has_doc_tests = log::Step::within("compile", |step| compile(config, step))?;
 
     let mut results = Results::new();
     let mut exits = Vec::new();
+    let mut unstarted = None;
     exits.push(log::Step::within("tests", |step| run_tests(config, &mut results, step))?);
     if has_doc_tests {
         let command = cargo(config, "--doc").args(["--no-fail-fast", "--"]).args(&config.args);
         let step = log::step("documentation");
-        exits.push(results.follow(&command, Mode::Documentation, &step)?);
+        let begun = results.begun();
+        let exit = results.follow(&command, Mode::Documentation, &step)?;
+        if !exit.success() && results.begun() == begun {
+            unstarted = Some(no_doc_tests(results.complaint()));
+        }
+        exits.push(exit);
     }
     results.finish()?;
 
     if config.report {
         artifacts::put("junit.xml", "application/xml", junit::document(results.cases()).as_bytes())?;
     }
-    verdict(&results, &exits)
+    verdict(&results, &exits, unstarted)
+}
+
+/// Refuses what the schema refuses, for whoever did not ask it.
+fn check(config: &Config) -> Result<(), Failure> {
+    config.package.iter().try_for_each(|package| check_word("package", package))?;
+    config.features.iter().try_for_each(|feature| check_word("features", feature))?;
+    check_directory("directory", &config.directory)
+}
+
+/// Tells that the tests in the documentation never began: rustdoc, which runs them, did not
+/// start or did not get that far.
+fn no_doc_tests(complaint: Option<&str>) -> Failure {
+    let message = format!(
+        "the tests in the documentation could not be run, because `rustdoc` did not start them: {}",
+        complaint.unwrap_or("it did not say why")
+    );
+    let advice = "give the tool a toolchain with a whole `rustdoc` (`slipway doctor` tries it), or set `doctest = false` \
+                  in the package's `[lib]`";
+    Failure::new("no-doc-tests", message).detail("advice", advice)
 }
 
 /// Compiles the tests and returns whether there may be some in the documentation.
@@ -108,7 +145,7 @@ fn run_tests(config: &Config, results: &mut Results, step: &log::Step) -> Result
             .args(["-Zunstable-options", "--format=json", "--report-time"])
             .args(&config.args);
         let exit = results.follow(&command, Mode::Json, step)?;
-        if exit.success() || results.has_started() {
+        if exit.success() || results.begun() > 0 {
             return Ok(exit);
         }
         warn!("the test programs do not speak JSON, so their text is read and times are not known");
@@ -151,7 +188,7 @@ fn cargo(config: &Config, targets: &str) -> Command {
 }
 
 /// Says in a sentence how the tests ended.
-fn verdict(results: &Results, exits: &[Exit]) -> Result<(), Failure> {
+fn verdict(results: &Results, exits: &[Exit], unstarted: Option<Failure>) -> Result<(), Failure> {
     let counts = results.counts();
     run::set_output("passed", counts.passed)?;
     run::set_output("failed", counts.failed)?;
@@ -164,6 +201,9 @@ fn verdict(results: &Results, exits: &[Exit]) -> Result<(), Failure> {
         let total = counts.passed + counts.failed;
         let message = format!("{} of {total} tests failed: {shown}{rest}", counts.failed);
         return Err(Failure::new("tests-failed", message).detail("failed", counts.failed).detail("tests", total));
+    }
+    if let Some(failure) = unstarted {
+        return Err(failure);
     }
     // A test program that crashed leaves no failed test behind, but cargo knows.
     if let Some(Err(failure)) = exits.iter().map(|exit| exit.check("cargo test")).find(Result::is_err) {

@@ -46,7 +46,10 @@ pub(crate) struct Results {
     heading: Option<String>,
     /// Whether a program is running, as far as standard output tells.
     is_running: bool,
-    has_started: bool,
+    /// How many programs have begun.
+    begun: u64,
+    /// The last complaint of a command on standard error.
+    complaint: Option<String>,
     is_full: bool,
 }
 
@@ -58,11 +61,13 @@ impl Results {
     /// Runs a command to its end and takes its results.
     pub(crate) fn follow(&mut self, command: &Command, mode: Mode, step: &log::Step) -> Result<Exit, Failure> {
         let mut text = Text::default();
+        self.complaint = None;
         let mut process = command.start()?;
         for line in process.lines() {
             let events = match (line.stream, mode) {
                 (Stream::Stderr, _) => {
                     self.name(libtest::heading(&line.text));
+                    self.hear(&line.text);
                     continue;
                 }
                 (Stream::Stdout, Mode::Json) => libtest::json(&line.text).into_iter().collect(),
@@ -93,14 +98,29 @@ impl Results {
         self.counts
     }
 
-    /// Says whether any test program has begun.
-    pub(crate) fn has_started(&self) -> bool {
-        self.has_started
+    /// Returns how many test programs have begun.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Returns why the last command could not do its part, as far as it said.
+    pub(crate) fn complaint(&self) -> Option<&str> {
+        self.complaint.as_deref()
     }
 
     pub(crate) fn failed_names(&self) -> Vec<&str> {
         let failed = self.cases.iter().filter(|case| case.outcome == Outcome::Failed);
         failed.map(|case| case.name.as_str()).collect()
+    }
+
+    /// Keeps the line that says best why a program does not start: that of the program's
+    /// loader, or else cargo's first error.
+    fn hear(&mut self, line: &str) {
+        let line = line.trim();
+        let is_loaders = line.contains("error while loading shared libraries") || line.contains("could not execute");
+        if is_loaders || (line.starts_with("error") && self.complaint.is_none()) {
+            self.complaint = Some(line.strip_prefix("error: ").unwrap_or(line).to_owned());
+        }
     }
 
     /// Notes the name of the next program, or of the one that has just begun without.
@@ -117,7 +137,7 @@ impl Results {
         let ends = matches!(event, Event::Finished(_));
         match event {
             Event::Begun => {
-                self.has_started = true;
+                self.begun += 1;
                 if mode != Mode::Documentation || self.heading.is_some() {
                     self.close();
                     self.suite = self.heading.take();

@@ -108,6 +108,55 @@ fn documentation_is_tested_where_there_is_a_library() {
     assert_eq!(shown(&fake), ["shop (documentation): src/lib.rs - add (line 2) passed"]);
 }
 
+/// What cargo prints when rustdoc does not start.
+const NO_RUSTDOC: &str = "   Doc-tests shop\nrustdoc: error while loading shared libraries: librustc_driver.so: cannot open \
+                          shared object file\nerror: doctest failed, to rerun pass `--doc`\n";
+
+/// A host whose package is a library, with a cargo that does this for its documentation.
+fn library(documentation: Script) -> Fake {
+    host(move |job| match job {
+        "compile" => Some(Script::new().stdout(LIBRARY)),
+        "documentation" => Some(documentation.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn documentation_that_cannot_be_tested_is_named() {
+    let failure = library(Script::new().stderr(NO_RUSTDOC).exit(101)).call(test).unwrap_err();
+    assert_eq!(failure.code, "no-doc-tests");
+    assert!(
+        failure.message.contains("tests in the documentation") && failure.message.contains("librustc_driver.so"),
+        "{failure}"
+    );
+    assert!(failure.get("advice").unwrap().contains("doctest = false"));
+
+    let missing = "error: could not execute process `rustdoc --test` (never executed)\n";
+    let failure = library(Script::new().stderr(missing).exit(101)).call(test).unwrap_err();
+    assert!(failure.message.ends_with("could not execute process `rustdoc --test` (never executed)"), "{failure}");
+}
+
+#[test]
+fn documentation_whose_tests_fail_is_no_missing_rustdoc() {
+    let failed = "running 1 test\ntest src/lib.rs - add (line 2) ... FAILED\ntest result: FAILED. 0 passed; 1 failed\n";
+    let failure = library(Script::new().stderr("   Doc-tests shop\n").stdout(failed).exit(101)).call(test).unwrap_err();
+    assert_eq!(failure.code, "tests-failed");
+}
+
+#[test]
+fn what_poses_as_an_option_is_refused_before_cargo_is_asked() {
+    for (setting, value) in
+        [("package", json!("--config=evil")), ("features", json!(["--all-features"])), ("directory", json!("../other"))]
+    {
+        let fake = host(|_| None).config(json!({ setting: value }));
+        let failure = fake.call(test).unwrap_err();
+        assert!(failure.code == "invalid-config" && failure.message.contains(setting), "{failure}");
+        assert!(fake.commands().is_empty(), "{setting}");
+    }
+    let sound = json!({"package": "shop", "features": ["a"], "directory": "app"});
+    host(|_| None).file("app/Cargo.toml", "").config(sound).call(test).unwrap();
+}
+
 #[test]
 fn a_name_may_come_after_the_first_results() {
     let begun = "{\"type\":\"suite\",\"event\":\"started\"}\n";

@@ -3,37 +3,53 @@
 //! It never builds anything itself: it runs cargo, by the name of a toolchain entry that
 //! the pipeline granted, and stores the files that cargo says it made.
 
-use slipway_sdk::cargo::{Build, MESSAGE_FORMAT, Product};
+use slipway_sdk::cargo::{Build, MESSAGE_FORMAT, Product, check_directory, check_word};
 use slipway_sdk::prelude::*;
 
 #[cfg(test)]
 mod tests;
 
+/// What cargo is given as a value: never an option of its own.
+const WORD: &str = r"^[A-Za-z0-9_][A-Za-z0-9_.+/@-]*$";
+/// A directory of the revision.
+const DIRECTORY: &str = r"^([^-/\x00-\x1f\x7f][^\x00-\x1f\x7f]*)?$";
+/// The name of a toolchain entry.
+const TOOL: &str = r"^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$";
+/// The name of a file.
+const FILE: &str = r"^[^-/\x00-\x1f\x7f][^/\x00-\x1f\x7f]*$";
+
 /// How to build.
 #[config]
 struct Config {
     /// The package to build; cargo's choice for the directory when it is not given.
+    #[schemars(regex(pattern = WORD))]
     package: Option<String>,
     /// The target, such as `wasm32-wasip2`; the tool's own machine when it is not given.
+    #[schemars(regex(pattern = WORD))]
     target: Option<String>,
     /// The profile.
     #[serde(default = "release")]
+    #[schemars(regex(pattern = WORD))]
     profile: String,
     /// Features to switch on.
     #[serde(default)]
+    #[schemars(inner(regex(pattern = WORD)))]
     features: Vec<String>,
     /// Whether to switch off the default features.
     #[serde(default)]
     no_default_features: bool,
     /// Where the package or workspace is, relative to the revision.
     #[serde(default)]
+    #[schemars(regex(pattern = DIRECTORY))]
     directory: String,
     /// Whether `Cargo.lock` must be up to date. By default it must where there is one.
     locked: Option<bool>,
     /// The toolchain entry that has cargo.
     #[serde(default = "rust")]
+    #[schemars(regex(pattern = TOOL))]
     tool: String,
     /// The files to store, by name; everything that cargo made when it is not given.
+    #[schemars(inner(regex(pattern = FILE)))]
     artifacts: Option<Vec<String>>,
 }
 
@@ -53,6 +69,7 @@ slipway_sdk::builder! {
 }
 
 fn build(config: &Config) -> Result<(), Failure> {
+    check(config)?;
     let products = log::Step::within("cargo build", |step| compile(config, step))?;
     let wanted = choose(&products, config.artifacts.as_deref())?;
     if wanted.is_empty() {
@@ -64,6 +81,15 @@ fn build(config: &Config) -> Result<(), Failure> {
     }
     let names: Vec<&str> = wanted.iter().map(|(name, _)| *name).collect();
     run::set_output("artifacts", names.join(","))
+}
+
+/// Refuses what the schema refuses, for whoever did not ask it.
+fn check(config: &Config) -> Result<(), Failure> {
+    config.package.iter().try_for_each(|package| check_word("package", package))?;
+    config.target.iter().try_for_each(|target| check_word("target", target))?;
+    check_word("profile", &config.profile)?;
+    config.features.iter().try_for_each(|feature| check_word("features", feature))?;
+    check_directory("directory", &config.directory)
 }
 
 /// Runs cargo and returns what it made.

@@ -44,10 +44,10 @@ fn what_cargo_made_is_stored() {
 }
 
 #[test]
-fn every_option_reaches_cargo_and_none_can_pose_as_another() {
+fn every_option_reaches_cargo() {
     let fake =
         host(|_| Script::new()).file("app/Cargo.lock", "").tool("nightly", "cargo", |_| Script::new()).config(json!({
-            "package": "--config=evil",
+            "package": "shop",
             "target": "wasm32-wasip2",
             "profile": "dev",
             "features": ["a", "b"],
@@ -61,9 +61,37 @@ fn every_option_reaches_cargo_and_none_can_pose_as_another() {
     assert_eq!((command.tool.as_str(), command.directory.as_str()), ("nightly", "app"));
     assert_eq!(
         command.args.join(" "),
-        "build --message-format=json-render-diagnostics --profile=dev --package=--config=evil \
+        "build --message-format=json-render-diagnostics --profile=dev --package=shop \
          --target=wasm32-wasip2 --features=a,b --no-default-features --locked"
     );
+}
+
+#[test]
+fn what_poses_as_an_option_is_refused_before_cargo_is_asked() {
+    for (setting, value) in [
+        ("package", json!("--config=evil")),
+        ("target", json!("-Zunstable-options")),
+        ("profile", json!("dev --config evil")),
+        ("features", json!(["a", "b,c"])),
+        ("directory", json!("/etc")),
+    ] {
+        let fake = host(|_| Script::new()).config(json!({ setting: value }));
+        let failure = fake.call(build).unwrap_err();
+        assert_eq!(failure.code, "invalid-config", "{setting}");
+        assert!(failure.message.contains(setting), "{failure}");
+        assert!(fake.commands().is_empty(), "{setting}");
+    }
+}
+
+#[test]
+fn the_schema_refuses_it_too() {
+    let description: slipway_sdk::serde_json::Value = slipway_sdk::serde_json::from_str(&describe()).unwrap();
+    let properties = &description["config_schema"]["properties"];
+    for setting in ["package", "target", "profile"] {
+        assert_eq!(properties[setting]["pattern"], WORD, "{setting}");
+    }
+    assert_eq!(properties["features"]["items"]["pattern"], WORD);
+    assert_eq!(properties["directory"]["pattern"], DIRECTORY);
 }
 
 #[test]

@@ -31,6 +31,33 @@ pub const MESSAGE_FORMAT: &str = "--message-format=json-render-diagnostics";
 /// Most errors that are kept word by word; the rest is only counted.
 const ERRORS_MAX: usize = 20;
 
+/// Refuses a value for one of cargo's options that is no plain word: letters and digits
+/// first, then those and `-`, `_`, `.`, `+`, `/` and `@`. An option is none, nor is a list.
+///
+/// # Errors
+/// Fails with `invalid-config`, naming the setting.
+pub fn check_word(setting: &str, value: &str) -> Result<(), Failure> {
+    let begins = value.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if begins && value.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+/@".contains(c)) {
+        return Ok(());
+    }
+    let message = format!("`{setting}` cannot be `{}`: cargo would not take it for a name", value.escape_debug());
+    Err(Failure::new("invalid-config", message).detail("path", format!("with.{setting}")))
+}
+
+/// Refuses a directory that is absolute, leads out of the revision, or poses as an option.
+///
+/// # Errors
+/// Fails with `invalid-config`, naming the setting.
+pub fn check_directory(setting: &str, value: &str) -> Result<(), Failure> {
+    let is_inside = !value.starts_with(['/', '-']) && value.split('/').all(|part| part != "..");
+    if is_inside && !value.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let message = format!("`{setting}` cannot be `{}`: give a directory of the revision", value.escape_debug());
+    Err(Failure::new("invalid-config", message).detail("path", format!("with.{setting}")))
+}
+
 /// What cargo has told so far.
 #[derive(Debug, Clone, Default)]
 pub struct Build {

@@ -5,9 +5,10 @@ use super::plugins;
 use super::serve::config;
 use crate::args::Check;
 use crate::diagnostics::{self, Mistake};
+use crate::files::{self, COMPONENT_BYTES_MAX};
 use crate::{exit, output};
-use anyhow::Context;
-use slipway_control::definition::{Catalog, FILE, PluginFacts, check, read};
+use slipway_control::definition::{BYTES_MAX, Catalog, FILE, PluginFacts, check, decode, read};
+use slipway_control::files::Error as FileError;
 use slipway_domain::check::Resolution;
 use slipway_domain::definition::{Definition, Uses};
 use slipway_domain::grant::Tier;
@@ -17,9 +18,15 @@ use std::process::ExitCode;
 pub(super) async fn run(args: &Check, as_json: bool) -> anyhow::Result<ExitCode> {
     let file = if args.path.is_dir() { args.path.join(FILE) } else { args.path.clone() };
     let folder = file.parent().unwrap_or_else(|| Path::new(".")).to_owned();
-    let bytes = std::fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let bytes = files::named(&file, BYTES_MAX, "pipeline file")?;
     let shown = file.display().to_string();
+    let text = match decode(&bytes) {
+        Ok(text) => text,
+        Err(wrong) => {
+            diagnostics::show(&shown, &wrong.text, &[wrong.diagnostic.into()], as_json);
+            return Ok(ExitCode::from(exit::FAILED));
+        }
+    };
     let (source, definition) = read(&text);
     let checked = match definition {
         Err(diagnostics) => Err(diagnostics),
@@ -45,12 +52,14 @@ pub(super) async fn run(args: &Check, as_json: bool) -> anyhow::Result<ExitCode>
                     let grants = if grants.is_empty() { "no grants".to_owned() } else { grants.join(", ") };
                     let plugin = format!("{}@{}", facts.plugin.name, facts.plugin.version);
                     output::line(format!(
-                        "{:<16} {:<7} {plugin:<20} {grants}",
+                        "{:<16} {:<7} {:<20} {}",
                         stage.name.as_str(),
-                        facts.plugin.kind.as_str()
+                        facts.plugin.kind.as_str(),
+                        output::plain(&plugin),
+                        output::plain(&grants)
                     ));
                 }
-                output::line(format!("nothing is wrong with `{shown}`"));
+                output::line(format!("nothing is wrong with `{}`", output::plain(&shown)));
             }
             Ok(ExitCode::from(exit::OK))
         }
@@ -68,9 +77,12 @@ async fn catalog(definition: &Definition, folder: &Path, more: Option<&Path>) ->
     for stage in &definition.stages {
         let found = match &stage.uses {
             Uses::Named { name, .. } => named(&stage.uses, name, &built_in),
-            Uses::Path(path) => match std::fs::read(folder.join(path)) {
+            Uses::Path(path) => match slipway_control::files::read(&folder.join(path), COMPONENT_BYTES_MAX) {
                 Ok(bytes) => inspector.look(&bytes.into()).await.1.map_err(|reason| Resolution::Unusable { reason }),
-                Err(_) => Err(Resolution::Unknown { available: Vec::new() }),
+                Err(FileError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                    Err(Resolution::Unknown { available: Vec::new() })
+                }
+                Err(error) => Err(Resolution::Unusable { reason: error.to_string() }),
             },
         };
         catalog.plugins.insert(stage.uses.clone(), found);

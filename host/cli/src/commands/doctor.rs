@@ -4,7 +4,9 @@ use super::inspect::Inspector;
 use super::serve::config;
 use crate::{built_in, exit, output};
 use serde_json::json;
+use slipway_control::config::Tool;
 use slipway_worker::tools::{Availability, probe};
+use std::path::Path;
 use std::process::ExitCode;
 
 /// How a thing stands.
@@ -17,11 +19,13 @@ enum Finding {
     },
 }
 
-pub(super) async fn run(as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(file: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let rust = config(file)?.tools.remove("rust");
     let findings = [
         ("git", git()),
         ("tool sandbox", sandbox()),
-        ("rust toolchain", rust()),
+        ("rust toolchain", toolchain(rust.as_ref())),
+        ("rust doc tests", doc_tests(rust.as_ref())),
         ("built-in plugins", plugins().await),
     ];
     let bad = findings.iter().filter(|(_, finding)| matches!(finding, Finding::Bad { .. })).count();
@@ -34,8 +38,10 @@ pub(super) async fn run(as_json: bool) -> anyhow::Result<ExitCode> {
     } else {
         for (name, finding) in &findings {
             match finding {
-                Finding::Good(what) => output::line(format!("✓ {name:<18} {what}")),
-                Finding::Bad { what, hint } => output::line(format!("✗ {name:<18} {what}\n    {hint}")),
+                Finding::Good(what) => output::line(format!("✓ {name:<18} {}", output::plain(what))),
+                Finding::Bad { what, hint } => {
+                    output::line(format!("✗ {name:<18} {}\n    {}", output::plain(what), output::plain(hint)));
+                }
             }
         }
     }
@@ -61,8 +67,40 @@ fn sandbox() -> Finding {
     }
 }
 
-fn rust() -> Finding {
-    let tool = config(None).ok().and_then(|mut config| config.tools.remove("rust"));
+/// Whether tests in the documentation can run: `cargo-test@1` runs them where there is a
+/// library, and cargo asks rustdoc for them.
+fn doc_tests(tool: Option<&Tool>) -> Finding {
+    let Some(tool) = tool else {
+        return Finding::Bad {
+            what: "there is no toolchain to run them".into(),
+            hint: "`cargo-test@1` runs the tests in the documentation of libraries with it".into(),
+        };
+    };
+    let bad = |what: String| Finding::Bad {
+        what,
+        hint:
+            "`cargo-test@1` cannot test libraries with it: give `[tools.rust]` a toolchain with a whole `rustdoc`, or \
+               set `doctest = false` in the `[lib]` of such packages"
+                .into(),
+    };
+    let Some(path) = tool.programs.get("rustdoc") else {
+        return bad(format!("the toolchain at {} has no `rustdoc`", tool.root.display()));
+    };
+    let program = tool.root.join(path);
+    match std::process::Command::new(&program).arg("--version").output() {
+        Ok(output) if output.status.success() => {
+            Finding::Good(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        }
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let said = said.lines().next().unwrap_or("it says nothing").trim().to_owned();
+            bad(format!("`{}` does not start: {said}", program.display()))
+        }
+        Err(error) => bad(format!("`{}` does not start: {error}", program.display())),
+    }
+}
+
+fn toolchain(tool: Option<&Tool>) -> Finding {
     let Some(tool) = tool else {
         return Finding::Bad {
             what: "no Rust toolchain was found for tool `rust`".into(),

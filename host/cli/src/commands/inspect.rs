@@ -1,5 +1,7 @@
 //! `slipway plugin`.
 
+use crate::error::Told;
+use crate::files::{self, COMPONENT_BYTES_MAX};
 use crate::{built_in, exit, output};
 use anyhow::Context;
 use bytes::Bytes;
@@ -51,10 +53,13 @@ pub(super) async fn run(file: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     let built_in = built_in::plugins(None)?;
     let bytes = match built_in.into_iter().find(|(name, _)| name == file.split('@').next().unwrap_or(file)) {
         Some((_, bytes)) if !std::path::Path::new(file).exists() => bytes,
-        Some(_) | None => {
-            let read = std::fs::read(file);
-            Bytes::from(read.with_context(|| format!("cannot read `{file}`, and no built-in plugin has that name"))?)
+        None if !std::path::Path::new(file).exists() => {
+            let message = format!("there is no file `{file}`, and no built-in plugin of that name");
+            return Err(Told::usage("no-such-plugin", message)
+                .hint("`slipway plugin list` shows the built-in ones")
+                .into());
         }
+        Some(_) | None => files::named(std::path::Path::new(file), COMPONENT_BYTES_MAX, "component")?.into(),
     };
     let (description, facts) = Inspector::new()?.look(&bytes).await;
     match facts {
@@ -66,6 +71,7 @@ pub(super) async fn run(file: &str, as_json: bool) -> anyhow::Result<ExitCode> {
             if as_json {
                 output::json(&json!({ "file": file, "usable": false, "reason": reason }));
             } else {
+                let (file, reason) = (output::plain(file), output::plain(&reason));
                 output::note(format!("error: `{file}` cannot be used as a plugin: {reason}"));
             }
             Ok(ExitCode::from(exit::FAILED))
@@ -87,8 +93,8 @@ fn show(description: &Description, facts: &PluginFacts, size: usize, as_json: bo
     }
     output::line(format!(
         "{}@{}, a {} stage (world `{}`)",
-        plugin.name,
-        plugin.version,
+        output::plain(&plugin.name),
+        output::plain(&plugin.version),
         plugin.kind,
         plugin.kind.world()
     ));
@@ -112,7 +118,7 @@ fn show(description: &Description, facts: &PluginFacts, size: usize, as_json: bo
     for request in &plugin.requests {
         let names =
             if request.names.is_empty() { "named by the pipeline".to_owned() } else { request.names.join(", ") };
-        output::line(format!("  {}: {names}  ({})", request.interface, output::plain(&request.why)));
+        output::line(format!("  {}: {}  ({})", request.interface, output::plain(&names), output::plain(&request.why)));
     }
     output::line("its `with`:");
     let properties = facts.config_schema.get("properties").and_then(Value::as_object);

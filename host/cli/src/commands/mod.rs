@@ -6,11 +6,14 @@ mod inspect;
 mod remote;
 mod run;
 mod serve;
+mod token;
 mod worker;
 
 use crate::args::{Args, Command, PipelineAction, PluginAction};
+use crate::error::Told;
 use crate::{built_in, exit, output};
 use clap::CommandFactory;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +27,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Completions { shell } => {
             let mut completions = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "slipway", &mut completions);
-            output::line(String::from_utf8_lossy(&completions));
+            output::exact(String::from_utf8_lossy(&completions));
             Ok(ExitCode::from(exit::OK))
         }
         Command::Openapi => {
-            output::line(slipway_control::api::openapi().to_pretty_json()?);
+            output::exact(slipway_control::api::openapi().to_pretty_json()?);
             Ok(ExitCode::from(exit::OK))
         }
         command => {
@@ -57,7 +60,7 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         },
         Command::Trigger(args) => remote::trigger(args, json).await,
         Command::Runs(args) => remote::runs(args, json).await.map(done),
-        Command::Logs(args) => remote::logs(args, json).await.map(done),
+        Command::Logs(args) => remote::logs(args, json).await,
         Command::Cancel(args) => remote::cancel(&args, json).await.map(done),
         Command::Releases(args) => remote::releases(&args, json).await.map(done),
         Command::Rollback(args) => remote::rollback(&args, json).await.map(done),
@@ -65,7 +68,8 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
             PluginAction::Inspect { file } => inspect::run(&file, json).await,
             PluginAction::List => inspect::list(json).await.map(done),
         },
-        Command::Doctor => doctor::run(json).await,
+        Command::Token(args) => token::run(args.command, json).await.map(done),
+        Command::Doctor(args) => doctor::run(args.config.as_deref(), json).await,
         Command::Worker(_) | Command::Completions { .. } | Command::Openapi => Ok(ExitCode::from(exit::OK)),
     }
 }
@@ -86,6 +90,23 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
+/// The whole path of a folder: what it is handed to may stand somewhere else.
+fn whole(folder: &Path) -> anyhow::Result<PathBuf> {
+    std::path::absolute(folder)
+        .map_err(|error| Told::usage("no-folder", format!("`{}` is no folder", folder.display())).because(error))
+}
+
+/// How a server ended, in the words of the command line.
+fn started(result: Result<(), slipway_control::Error>) -> anyhow::Result<()> {
+    result.map_err(|error| {
+        let told = Told::errored("not-started", error.to_string());
+        match error.hint() {
+            Some(hint) => told.hint(hint).because(error),
+            None => told.because(error),
+        }
+    })
+}
+
 /// The built-in plugins, or a hint when there are none.
 fn plugins(folder: Option<&std::path::Path>) -> anyhow::Result<Vec<(String, bytes::Bytes)>> {
     let plugins = built_in::plugins(folder)?;
@@ -97,13 +118,7 @@ fn plugins(folder: Option<&std::path::Path>) -> anyhow::Result<Vec<(String, byte
     Ok(plugins)
 }
 
-/// `NAME=VALUE` words as an object.
-fn parameters(words: &[String]) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
-    words
-        .iter()
-        .map(|word| match word.split_once('=') {
-            Some((name, value)) => Ok((name.to_owned(), value.into())),
-            None => anyhow::bail!("`{word}` is no parameter: write NAME=VALUE"),
-        })
-        .collect()
+/// Parameters as an object.
+fn parameters(given: Vec<(String, String)>) -> serde_json::Map<String, serde_json::Value> {
+    given.into_iter().map(|(name, value)| (name, value.into())).collect()
 }

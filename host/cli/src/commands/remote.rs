@@ -2,9 +2,10 @@
 
 use super::parameters;
 use crate::args::{Cancel, Logs, Releases, Rollback, Runs, Server, Trigger};
-use crate::client::{Api, text};
+use crate::client::{Api, path, shown, text};
 use crate::diagnostics;
-use crate::follow::{Show, detached, duration, ended, follow, glyph, print_log, summary};
+use crate::error::Told;
+use crate::follow::{Show, detached, duration, ended, follow, follow_log, glyph, print_log, summary};
 use crate::{exit, output};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -15,28 +16,61 @@ fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 /// The first letters of a commit, as git shows them.
-fn short(revision: &str) -> &str {
-    revision.get(..10).unwrap_or(revision)
+fn short(revision: &str) -> String {
+    output::plain(revision.get(..10).unwrap_or(revision))
+}
+
+/// The version of a release, or its commit where no tag gave one.
+fn version(release: &Value) -> String {
+    match text(release, "version") {
+        "" => short(text(release, "revision")),
+        version => output::plain(version),
+    }
+}
+
+/// The repository as the server has to know it: a path of this folder made absolute, since
+/// the server does not know the folder. URLs and absolute paths are as they are.
+fn location(api: &Api, repository: &str) -> anyhow::Result<String> {
+    if repository.starts_with('/') || repository.contains("://") {
+        return Ok(repository.to_owned());
+    }
+    let folder = std::path::Path::new(repository);
+    if !folder.is_dir() {
+        let message = format!("there is no folder `{repository}` here, and it is no URL");
+        return Err(Told::usage("invalid-repository", message)
+            .hint("give a folder, an absolute path on the server, or a URL such as `https://forge.example/shop.git`")
+            .into());
+    }
+    if !api.is_here() {
+        let message = format!("`{repository}` is a folder of this machine, and the server is `{}`", api.server());
+        return Err(Told::usage("invalid-repository", message)
+            .hint("give an absolute path on the server, or a URL that the server reaches")
+            .into());
+    }
+    let unusable = || Told::usage("invalid-repository", format!("cannot use the folder `{repository}`"));
+    let absolute = folder.canonicalize().map_err(|error| unusable().because(error))?;
+    absolute.into_os_string().into_string().map_err(|_| unusable().hint("its path has to be UTF-8").into())
 }
 
 pub(super) async fn add(server: &Server, name: &str, repository: &str, as_json: bool) -> anyhow::Result<()> {
-    let body = json!({ "repository": repository });
-    let added = Api::new(server)?.put(&format!("/v1/pipelines/{name}"), &body).await?;
+    let api = Api::new(server)?;
+    let body = json!({ "repository": location(&api, repository)? });
+    let added = api.put(&path(&["pipelines", name]), &body).await?;
     if as_json {
         output::json(&added);
     } else {
-        output::line(format!("pipeline `{name}` follows `{}`", text(&added, "repository")));
+        output::line(format!("pipeline `{name}` follows `{}`", shown(&added, "repository")));
     }
     Ok(())
 }
 
 pub(super) async fn pipelines(server: &Server, as_json: bool) -> anyhow::Result<()> {
-    let found = Api::new(server)?.get("/v1/pipelines").await?;
+    let found = Api::new(server)?.get(&path(&["pipelines"])).await?;
     if as_json {
         output::json(&found);
     } else {
         for pipeline in list(&found, "pipelines") {
-            output::line(format!("{:<24} {}", text(pipeline, "name"), text(pipeline, "repository")));
+            output::line(format!("{:<24} {}", shown(pipeline, "name"), shown(pipeline, "repository")));
         }
     }
     Ok(())
@@ -44,8 +78,7 @@ pub(super) async fn pipelines(server: &Server, as_json: bool) -> anyhow::Result<
 
 pub(super) async fn check(server: &Server, name: &str, reference: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     let api = Api::new(server)?;
-    let request = api.request(Method::GET, &format!("/v1/pipelines/{name}/check")).query(&[("reference", reference)]);
-    let checked = match api.send(request).await {
+    let checked = match api.get(&path(&["pipelines", name, "check"]).query("reference", reference)).await {
         Ok(checked) => checked,
         Err(error) => return diagnostics::show_problem(error, as_json),
     };
@@ -58,20 +91,20 @@ pub(super) async fn check(server: &Server, name: &str, reference: &str, as_json:
         let runs = if stage.get("runs") == Some(&Value::Bool(true)) { "" } else { "  (not for this ref)" };
         output::line(format!(
             "{:<16} {:<7} {:<20} {}{runs}",
-            text(stage, "name"),
-            text(stage, "kind"),
-            text(stage, "plugin"),
-            if grants.is_empty() { "no grants".to_owned() } else { grants.join(", ") }
+            shown(stage, "name"),
+            shown(stage, "kind"),
+            shown(stage, "plugin"),
+            if grants.is_empty() { "no grants".to_owned() } else { output::plain(&grants.join(", ")) }
         ));
     }
-    output::line(format!("nothing is wrong with `{name}` at {}", text(&checked, "reference")));
+    output::line(format!("nothing is wrong with `{name}` at {}", shown(&checked, "reference")));
     Ok(ExitCode::from(exit::OK))
 }
 
 pub(super) async fn trigger(args: Trigger, as_json: bool) -> anyhow::Result<ExitCode> {
     let api = Api::new(&args.server)?;
-    let body = json!({ "reference": args.reference, "parameters": parameters(&args.parameters)? });
-    let mut request = api.request(Method::POST, &format!("/v1/pipelines/{}/runs", args.pipeline)).json(&body);
+    let body = json!({ "reference": args.reference, "parameters": parameters(args.parameters) });
+    let mut request = api.request(Method::POST, &path(&["pipelines", &args.pipeline, "runs"])).json(&body);
     if let Some(key) = &args.idempotency_key {
         request = request.header("idempotency-key", key);
     }
@@ -84,7 +117,7 @@ pub(super) async fn trigger(args: Trigger, as_json: bool) -> anyhow::Result<Exit
         if as_json {
             output::json(&detached(&run));
         } else {
-            output::line(&id);
+            output::line(output::plain(&id));
         }
         return Ok(ExitCode::from(exit::OK));
     }
@@ -98,7 +131,7 @@ pub(super) async fn trigger(args: Trigger, as_json: bool) -> anyhow::Result<Exit
 pub(super) async fn runs(args: Runs, as_json: bool) -> anyhow::Result<()> {
     let api = Api::new(&args.server)?;
     if let Some(id) = &args.run {
-        let run = api.get(&format!("/v1/runs/{id}")).await?;
+        let run = api.get(&path(&["runs", id])).await?;
         if as_json {
             output::json(&run);
             return Ok(());
@@ -109,41 +142,46 @@ pub(super) async fn runs(args: Runs, as_json: bool) -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let path = match &args.pipeline {
-        Some(pipeline) => format!("/v1/pipelines/{pipeline}/runs?limit={}", args.limit),
-        None => format!("/v1/runs?limit={}", args.limit),
+    let runs = match &args.pipeline {
+        Some(pipeline) => path(&["pipelines", pipeline, "runs"]),
+        None => path(&["runs"]),
     };
-    let found = api.get(&path).await?;
+    let found = api.get(&runs.query("limit", args.limit)).await?;
     if as_json {
         output::json(&found);
         return Ok(());
     }
     for run in list(&found, "runs") {
         let reference = text(run, "reference");
-        let reference =
-            reference.strip_prefix("refs/tags/").or(reference.strip_prefix("refs/heads/")).unwrap_or(short(reference));
+        let name = reference.strip_prefix("refs/tags/").or(reference.strip_prefix("refs/heads/"));
+        let reference = name.map_or_else(|| short(reference), output::plain);
         output::line(format!(
             "{} {}  {:<20} {:<16} {}  {:<10} {}",
             glyph(text(run, "state")),
-            text(run, "id"),
-            text(run, "pipeline"),
+            shown(run, "id"),
+            shown(run, "pipeline"),
             reference,
             short(text(run, "revision")),
-            text(run, "state"),
+            shown(run, "state"),
             duration(run.get("duration_ms"))
         ));
     }
     Ok(())
 }
 
-pub(super) async fn logs(args: Logs, as_json: bool) -> anyhow::Result<()> {
+pub(super) async fn logs(args: Logs, as_json: bool) -> anyhow::Result<ExitCode> {
     let api = Api::new(&args.server)?;
     let show = Show { logs: true, debug: args.debug, json: as_json };
-    print_log(&api, &args.run, args.stage.as_deref(), args.follow, show, None).await
+    if args.follow {
+        let run = follow_log(&api, &args.run, args.stage.as_deref(), show).await?;
+        return Ok(exit::of_state(text(&run, "state")));
+    }
+    print_log(&api, &args.run, args.stage.as_deref(), false, show, None).await?;
+    Ok(ExitCode::from(exit::OK))
 }
 
 pub(super) async fn cancel(args: &Cancel, as_json: bool) -> anyhow::Result<()> {
-    let run = Api::new(&args.server)?.post(&format!("/v1/runs/{}/cancel", args.run), &json!({})).await?;
+    let run = Api::new(&args.server)?.post(&path(&["runs", &args.run, "cancel"]), &json!({})).await?;
     if as_json {
         output::json(&run);
     } else {
@@ -155,50 +193,42 @@ pub(super) async fn cancel(args: &Cancel, as_json: bool) -> anyhow::Result<()> {
 pub(super) async fn releases(args: &Releases, as_json: bool) -> anyhow::Result<()> {
     let api = Api::new(&args.server)?;
     let Some(app) = &args.app else {
-        let found = api.get("/v1/apps").await?;
+        let found = api.get(&path(&["apps"])).await?;
         if as_json {
             output::json(&found);
             return Ok(());
         }
         for app in list(&found, "apps") {
-            let live = app.get("live").map_or("", |live| text(live, "version"));
-            output::line(format!("{:<24} {:<12} {}", text(app, "name"), live, text(app, "address")));
+            let live = app.get("live").filter(|live| live.is_object()).map(version).unwrap_or_default();
+            output::line(format!("{:<24} {:<12} {}", shown(app, "name"), live, shown(app, "address")));
         }
         return Ok(());
     };
-    let found = api.get(&format!("/v1/apps/{app}/releases")).await?;
+    let found = api.get(&path(&["apps", app, "releases"])).await?;
     if as_json {
         output::json(&found);
         return Ok(());
     }
-    output::line(format!("{app} is at {}", text(&found, "address")));
+    output::line(format!("{app} is at {}", shown(&found, "address")));
     for release in list(&found, "releases") {
-        let version = match text(release, "version") {
-            "" => short(text(release, "revision")),
-            version => version,
-        };
         output::line(format!(
             "{:<10} {:<12} {}  run {}  {}",
-            text(release, "state"),
-            version,
+            shown(release, "state"),
+            version(release),
             short(text(release, "revision")),
-            text(release, "run"),
-            text(release, "created_at")
+            shown(release, "run"),
+            shown(release, "created_at")
         ));
     }
     Ok(())
 }
 
 pub(super) async fn rollback(args: &Rollback, as_json: bool) -> anyhow::Result<()> {
-    let live = Api::new(&args.server)?.post(&format!("/v1/apps/{}/rollback", args.app), &json!({})).await?;
+    let live = Api::new(&args.server)?.post(&path(&["apps", &args.app, "rollback"]), &json!({})).await?;
     if as_json {
         output::json(&live);
     } else {
-        let version = match text(&live, "version") {
-            "" => short(text(&live, "revision")),
-            version => version,
-        };
-        output::line(format!("{} runs {version} again", args.app));
+        output::line(format!("{} runs {} again", args.app, version(&live)));
     }
     Ok(())
 }

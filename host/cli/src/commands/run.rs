@@ -2,16 +2,17 @@
 
 use super::inspect::cache;
 use super::serve::config;
-use super::{parameters, plugins, stop_on_signal};
+use super::{parameters, plugins, started, stop_on_signal};
 use crate::args::Run;
-use crate::client::{Api, text};
+use crate::client::{Api, path, text};
 use crate::diagnostics::{self, Mistake};
+use crate::error::Told;
 use crate::follow::{Show, follow};
-use crate::{exit, output};
+use crate::{exit, files, output};
 use anyhow::Context;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use slipway_control::definition::{FILE, read};
+use slipway_control::definition::{BYTES_MAX, FILE, decode, read};
 use slipway_control::git::snapshot;
 use slipway_control::{Options, Running};
 use std::path::Path;
@@ -19,16 +20,28 @@ use std::process::ExitCode;
 use tokio::sync::oneshot;
 
 pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
-    let folder =
-        args.folder.canonicalize().with_context(|| format!("there is no folder `{}`", args.folder.display()))?;
+    let unusable = || Told::usage("no-folder", format!("there is no folder `{}`", args.folder.display()));
+    let folder = args.folder.canonicalize().map_err(|error| unusable().because(error))?;
     let file = folder.join(FILE);
-    let definition = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read `{}`: a pipeline is a file of that name", file.display()))?;
-    let name = match read(&definition).1 {
+    if !file.exists() {
+        let message = format!("there is no `{FILE}` in `{}`", folder.display());
+        return Err(Told::usage("no-definition", message)
+            .hint("a pipeline is a file of that name: docs/quick-start.md shows one of a few lines")
+            .into());
+    }
+    let bytes = files::named(&file, BYTES_MAX, "pipeline file")?;
+    let (text, found) = match decode(&bytes) {
+        Ok(text) => {
+            let found = read(&text).1;
+            (text, found)
+        }
+        Err(wrong) => (wrong.text, Err(vec![wrong.diagnostic])),
+    };
+    let name = match found {
         Ok(definition) => definition.name.to_string(),
         Err(diagnostics) => {
             let mistakes: Vec<Mistake> = diagnostics.into_iter().map(Into::into).collect();
-            diagnostics::show(FILE, &definition, &mistakes, as_json);
+            diagnostics::show(FILE, &text, &mistakes, as_json);
             return Ok(ExitCode::from(exit::FAILED));
         }
     };
@@ -56,14 +69,14 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
     };
     let serving = tokio::spawn(slipway_control::run(options, ready_now, stop.clone()));
     let Ok(running) = ready.await else {
-        serving.await??;
+        started(serving.await?)?;
         anyhow::bail!("the engine did not start");
     };
     let wish = Wish {
         name: &name,
         repository: &repository,
         revision: &revision,
-        parameters: Value::Object(parameters(&args.parameters)?),
+        parameters: Value::Object(parameters(args.parameters)),
         show: Show { logs: !as_json, debug: args.debug, json: as_json },
     };
     let result = tokio::select! {
@@ -71,7 +84,7 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
         () = stop.cancelled() => Ok(ExitCode::from(exit::CANCELLED)),
     };
     stop.cancel();
-    serving.await??;
+    started(serving.await?)?;
     result
 }
 
@@ -87,9 +100,9 @@ async fn drive(running: &Running, wish: &Wish<'_>) -> anyhow::Result<ExitCode> {
     let token = std::fs::read_to_string(&running.token_file).context("cannot read the engine's token")?;
     let api = Api::at(&format!("http://{}", running.api), &token)?;
     let Wish { name, repository, revision, parameters, show } = wish;
-    api.put(&format!("/v1/pipelines/{name}"), &json!({ "repository": repository })).await?;
+    api.put(&path(&["pipelines", name]), &json!({ "repository": repository })).await?;
     let body = json!({ "reference": revision, "parameters": parameters });
-    let run = match api.post(&format!("/v1/pipelines/{name}/runs"), &body).await {
+    let run = match api.post(&path(&["pipelines", name, "runs"]), &body).await {
         Ok(run) => run,
         Err(error) => {
             let code = diagnostics::show_problem(error, show.json)?;

@@ -1,9 +1,10 @@
 //! `slipway worker`, and the app host's process.
 
-use super::stop_on_signal;
+use super::{stop_on_signal, whole};
 use crate::args::Worker;
-use crate::client::default_data;
-use crate::output;
+use crate::client::{check_server, default_data};
+use crate::error::Told;
+use crate::{files, output};
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 use slipway_control::children::{AppsOrders, AppsReady, WorkerOrders};
@@ -18,22 +19,45 @@ pub(super) fn run(args: Worker) -> anyhow::Result<()> {
         stop_with_parent(stop.clone())?;
         slipway_worker::Options { control, token, name, slots, folder, sandbox_init }
     } else {
-        let file = args.token_file.unwrap_or_default();
-        let token = std::fs::read_to_string(&file)
-            .with_context(|| format!("cannot read the worker's token in `{}`", file.display()))?;
+        check_server(&args.server)?;
+        let token = files::token(&args.token_file.unwrap_or_default(), TOKEN)?;
         slipway_worker::Options {
-            control: args.server,
-            token: token.trim().to_owned(),
+            control: args.server.trim_end_matches('/').to_owned(),
+            token,
             name: format!("worker-{}-{}", std::process::id(), nanos()),
             slots: args.slots,
-            folder: args.data.unwrap_or_else(|| default_data().join("remote-worker")),
+            folder: whole(&args.data.unwrap_or_else(|| default_data().join("remote-worker")))?,
             sandbox_init,
         }
     };
     if !args.embedded {
         stop_with_signal(stop.clone())?;
     }
-    slipway_worker::run(options, &stop).map_err(Into::into)
+    slipway_worker::run(options, &stop).map_err(told)
+}
+
+/// How a worker gets a token.
+const TOKEN: &str = "`slipway token create --role worker --name NAME > FILE` on the server makes one; give it with \
+                     `--token-file FILE`";
+
+/// Why a worker ended, in the words of the command line.
+fn told(error: slipway_worker::Error) -> anyhow::Error {
+    let refused = match &error {
+        slipway_worker::Error::Link(slipway_worker::link::Error::NotAccepted { status: 401, .. }) => Some(
+            Told::refused("unauthorized", "the server does not know this worker's token: it is wrong, or was revoked"),
+        ),
+        slipway_worker::Error::Link(slipway_worker::link::Error::NotAccepted { status: 403, .. }) => {
+            Some(Told::refused("forbidden", "this token is not one of role `worker`"))
+        }
+        slipway_worker::Error::Link(_)
+        | slipway_worker::Error::Folder { .. }
+        | slipway_worker::Error::Engine(_)
+        | slipway_worker::Error::Start(_) => None,
+    };
+    match refused {
+        Some(told) => told.hint(TOKEN).because(error),
+        None => error.into(),
+    }
 }
 
 pub(super) async fn apps() -> anyhow::Result<()> {

@@ -47,29 +47,27 @@ pub(super) struct Path<T>(pub(super) T);
 #[from_request(via(axum::extract::Query), rejection(Problem))]
 pub(super) struct Query<T>(pub(super) T);
 
+// The contract is kept before any handler, so what follows is not seen as a rule; where it
+// is, it tells no more than what it is about.
+
 impl From<JsonRejection> for Problem {
     fn from(rejection: JsonRejection) -> Self {
-        match rejection.status() {
-            StatusCode::UNSUPPORTED_MEDIA_TYPE => {
-                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "the body has to be JSON")
-                    .hint("send `Content-Type: application/json`")
-            }
-            StatusCode::PAYLOAD_TOO_LARGE => {
-                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "the body is too large")
-            }
-            _ => Self::bad_request("invalid-body", rejection.body_text()),
-        }
+        tracing::debug!(%rejection, "a body was refused");
+        Self::bad_request("invalid-body", "the body does not have the fields of this request, each once")
     }
 }
 
 impl From<PathRejection> for Problem {
     fn from(rejection: PathRejection) -> Self {
-        Self::bad_request("invalid-path", rejection.body_text())
+        tracing::debug!(%rejection, "an address was refused");
+        Self::bad_request("invalid-path", "a part of the address is no text")
+            .hint("encode names in the address as UTF-8 with `%`")
     }
 }
 
 impl From<QueryRejection> for Problem {
     fn from(rejection: QueryRejection) -> Self {
-        Self::bad_request("invalid-query", rejection.body_text())
+        tracing::debug!(%rejection, "a query was refused");
+        Self::bad_request("invalid-query", "the query does not have the keys of this request, each once")
     }
 }

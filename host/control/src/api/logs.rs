@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use utoipa::{IntoParams, ToSchema};
 
-/// The most entries of a page.
+/// The most entries of a page, which [`LogQuery`] repeats.
 const PAGE: usize = 1_000;
 
 /// Which entries.
@@ -27,7 +27,18 @@ pub(super) struct LogQuery {
     /// Only those after this number.
     after: Option<u64>,
     /// How many, at most 1000.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
+}
+
+/// Which entries of a stream.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct StreamQuery {
+    /// Only those of this stage.
+    stage: Option<String>,
+    /// Only those after this number.
+    after: Option<u64>,
 }
 
 /// A page of a log.
@@ -76,7 +87,7 @@ pub(super) async fn get_logs(
     if api.store.run(id.as_str()).await?.is_none() {
         return Err(Problem::missing("run", id.as_str()));
     }
-    let limit = query.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let limit = query.limit.unwrap_or(PAGE);
     let page = api.store.log(id.as_str(), query.stage.as_deref(), query.after.unwrap_or(0), limit).await?;
     let last = page.entries.last().and_then(|entry| entry.get("seq")).and_then(serde_json::Value::as_u64);
     let next = last.filter(|_| page.more);
@@ -85,13 +96,13 @@ pub(super) async fn get_logs(
 
 /// Streams a run's log, from its beginning or from `Last-Event-ID`, until the run ends. Each
 /// event's data is an entry; the last event is `end`.
-#[utoipa::path(get, path = "/v1/runs/{run}/logs/stream", tag = "logs", params(("run" = String, Path), LogQuery),
+#[utoipa::path(get, path = "/v1/runs/{run}/logs/stream", tag = "logs", params(("run" = String, Path), StreamQuery),
     responses((status = 200, description = "server-sent events", content_type = "text/event-stream", body = String),
         (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn stream_logs(
     State(api): State<Api>,
     Path(run): Path<String>,
-    Query(query): Query<LogQuery>,
+    Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let id = id(&run)?;

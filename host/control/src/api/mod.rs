@@ -3,6 +3,7 @@
 mod apps;
 mod artifacts;
 mod auth;
+mod contract;
 mod events;
 mod extract;
 mod logs;
@@ -13,9 +14,10 @@ mod reports;
 mod runs;
 mod server;
 mod service;
+mod tokens;
 mod views;
 
-pub use auth::{Caller, Role, Tokens, hash as token_hash};
+pub use auth::{Caller, Revoked, Role, Tokens, hash as token_hash, new_token};
 pub use server::serve;
 
 use crate::apps::Apps;
@@ -52,8 +54,8 @@ pub struct Api {
         title = "Slipway",
         description = "Triggers pipelines, tells what became of them, and moves releases.\n\n\
             Every request but those for `/healthz`, `/readyz` and `/openapi.json` carries \
-            `Authorization: Bearer <token>`. Errors are problems by RFC 9457. Lists go on with \
-            `next`. Streams are server-sent events that resume from `Last-Event-ID`."
+            `Authorization: Bearer <token>`. Errors are problems by RFC 9457; fields and query \
+            keys that are not told here are refused. Lists go on with `next`. Streams are server-sent events that resume from `Last-Event-ID`."
     ),
     modifiers(&Security),
     security(("token" = []))
@@ -91,9 +93,16 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(plugins::list_plugins))
 }
 
+/// What only an admin may do.
+fn admin_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(tokens::list_tokens, tokens::create_token))
+        .routes(routes!(tokens::revoke_token))
+}
+
 /// The OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    routes().merge(admin_routes()).into_openapi()
 }
 
 /// Puts the check of a worker's token before the routes of workers.
@@ -103,8 +112,15 @@ pub fn guard_worker(routes: Router, tokens: Tokens) -> Router {
 
 /// The routes of the API, with the check of the caller before them.
 pub fn router(api: Api) -> Router {
-    let (router, document) = routes().split_for_parts();
-    let guarded = router.layer(axum::middleware::from_fn_with_state(api.tokens.clone(), auth::require_admin));
+    let document = openapi();
+    let contract = contract::Contract::new(&document);
+    let keep = axum::middleware::from_fn_with_state(contract, contract::keep);
+    let (user, _) = routes().split_for_parts();
+    let (admin, _) = admin_routes().split_for_parts();
+    let guard_user = axum::middleware::from_fn_with_state(api.tokens.clone(), auth::require_user);
+    let guard_admin = axum::middleware::from_fn_with_state(api.tokens.clone(), auth::require_admin);
+    // The last layer comes first: who calls is asked before what is wrong with the call.
+    let guarded = user.layer(keep.clone()).layer(guard_user).merge(admin.layer(keep).layer(guard_admin));
     let document = serde_json::to_string_pretty(&document).unwrap_or_default();
     Router::new()
         .merge(guarded.layer(axum::middleware::from_fn(extract::refuse_large)))

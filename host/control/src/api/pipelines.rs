@@ -3,6 +3,7 @@
 use super::Api;
 use super::extract::{Body, Path, Query};
 use super::problem::Problem;
+use super::runs::reference;
 use crate::clock;
 use crate::git::Location;
 use crate::store::Write;
@@ -133,7 +134,7 @@ pub(super) async fn check_pipeline(
     Path(pipeline): Path<String>,
     Query(query): Query<CheckQuery>,
 ) -> Result<Json<CheckView>, Problem> {
-    let report = api.scheduler.check(&name(pipeline)?, &query.reference).await?;
+    let report = api.scheduler.check(&name(pipeline)?, &reference(query.reference)?).await?;
     let checked = &report.pipeline.checked;
     let stages = checked.definition.stages.iter().filter_map(|stage| {
         let facts = checked.stages.get(&stage.name)?;

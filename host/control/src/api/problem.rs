@@ -28,6 +28,9 @@ pub(super) struct Problem {
     /// What to do next.
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
+    /// The field of the body, or the key of the query, that is wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
     /// What is wrong with the pipeline file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     diagnostics: Vec<DiagnosticView>,
@@ -73,6 +76,7 @@ impl Problem {
             code: code.to_owned(),
             detail: detail.into(),
             hint: None,
+            field: None,
             diagnostics: Vec::new(),
             file: None,
             request_id: None,
@@ -97,6 +101,12 @@ impl Problem {
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Names the field or key that is wrong.
+    pub(super) fn field(mut self, name: &str) -> Self {
+        self.field = Some(name.chars().take(100).collect());
         self
     }
 

@@ -13,16 +13,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use slipway_domain::RunId;
+use slipway_domain::text::is_deceptive;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use utoipa::{IntoParams, ToSchema};
 
 /// The header that makes a repeated request count once.
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// The longest wait for a run's end.
-const WAIT_MAX: Duration = Duration::from_secs(60);
-/// The most runs of a page, and how many when the caller does not say.
-const PAGE: (u32, u32) = (200, 50);
+/// How many runs a page has when the caller does not say. The most stands at [`ListQuery`].
+const PAGE: u32 = 50;
 
 /// What to run.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -53,7 +52,7 @@ pub(super) async fn create_run(
 ) -> Result<(StatusCode, HeaderMap, Json<RunView>), Problem> {
     let request = RunRequest {
         pipeline: name(pipeline)?,
-        reference: body.reference,
+        reference: reference(body.reference)?,
         parameters: parameters(body.parameters)?,
         triggered_by: caller.0,
         idempotency_key: idempotency_key(&headers)?,
@@ -65,6 +64,21 @@ pub(super) async fn create_run(
         headers.insert(header::LOCATION, location);
     }
     Ok((StatusCode::ACCEPTED, headers, Json(run)))
+}
+
+/// A ref that reads as it is written. Git would take others; lists and logs would show them
+/// as what they are not.
+pub(super) fn reference(text: String) -> Result<String, Problem> {
+    let Some(c) = text.chars().find(|c| is_deceptive(*c)) else { return Ok(text) };
+    let shown: String = text.chars().take(100).flat_map(char::escape_debug).collect();
+    let message = format!("`{shown}` is not the name of a branch or tag: it has the character {} in it", code_point(c));
+    Err(Problem::bad_request("invalid-reference", message)
+        .field("reference")
+        .hint("give a name without control characters and without those that turn the direction of text"))
+}
+
+fn code_point(c: char) -> String {
+    format!("U+{:04X}", u32::from(c))
 }
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
@@ -101,6 +115,7 @@ pub(super) struct ListQuery {
     /// Goes on after the page that gave this as `next`.
     cursor: Option<String>,
     /// How many, at most 200; 50 when it is not given.
+    #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
 }
 
@@ -139,7 +154,7 @@ pub(super) async fn list_pipeline_runs(
 }
 
 async fn list(api: &Api, pipeline: Option<String>, query: ListQuery) -> Result<Json<RunList>, Problem> {
-    let limit = query.limit.unwrap_or(PAGE.1).clamp(1, PAGE.0);
+    let limit = query.limit.unwrap_or(PAGE);
     let before = query.cursor.map(|cursor| id(&cursor).map(|id| id.to_string())).transpose()?;
     let mut runs = api.store.runs(&RunFilter { pipeline, before, limit: limit + 1 }).await?;
     let more = runs.len() > limit as usize;
@@ -153,6 +168,7 @@ async fn list(api: &Api, pipeline: Option<String>, query: ListQuery) -> Result<J
 #[into_params(parameter_in = Query)]
 pub(super) struct WaitQuery {
     /// Answer when the run has ended, or after so many seconds (at most 60).
+    #[param(minimum = 0, maximum = 60)]
     wait_seconds: Option<u64>,
 }
 
@@ -166,7 +182,7 @@ pub(super) async fn get_run(
 ) -> Result<Json<RunView>, Problem> {
     let id = id(&run)?;
     if let Some(seconds) = query.wait_seconds {
-        wait(&api, &id, Duration::from_secs(seconds).min(WAIT_MAX)).await?;
+        wait(&api, &id, Duration::from_secs(seconds)).await?;
     }
     Ok(Json(show(&api, &id).await?))
 }

@@ -110,11 +110,12 @@ fn check_with(stage: &StageDefinition, facts: &PluginFacts) -> Vec<Problem> {
         }
     };
     let with: serde_json::Value = serde_json::from_str(&stage.with).unwrap_or_default();
-    validator.iter_errors(&with).take(16).map(|error| describe(stage, facts, &error)).collect()
+    validator.iter_errors(&with).flat_map(|error| describe(stage, facts, &error)).take(16).collect()
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "two of the many kinds of errors are told in our words")]
-fn describe(stage: &StageDefinition, facts: &PluginFacts, error: &jsonschema::ValidationError<'_>) -> Problem {
+#[expect(clippy::wildcard_enum_match_arm, reason = "some of the many kinds of errors are told in our words")]
+fn describe(stage: &StageDefinition, facts: &PluginFacts, error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
+    use jsonschema::error::ValidationErrorKind as Kind;
     let path: Vec<String> = error
         .instance_path()
         .as_str()
@@ -122,37 +123,45 @@ fn describe(stage: &StageDefinition, facts: &PluginFacts, error: &jsonschema::Va
         .skip(1)
         .map(|part| part.replace("~1", "/").replace("~0", "~"))
         .collect();
-    let mut place = vec!["with".to_owned()];
-    place.extend(path.iter().cloned());
-    let mut hint = None;
-    let message = match error.kind() {
-        jsonschema::error::ValidationErrorKind::AdditionalProperties { unexpected } => {
+    let plugin = &facts.plugin.name;
+    let problem = |more: Option<&str>, message: String, hint: Option<String>| {
+        let keys: Vec<&str> = ["with"].into_iter().chain(path.iter().map(String::as_str)).chain(more).collect();
+        Problem { code: "invalid-with", place: Place::stage(&stage.name, &keys), message, hint }
+    };
+    match error.kind() {
+        Kind::AdditionalProperties { unexpected } => {
             let known: Vec<&str> = facts
                 .config_schema
                 .get("properties")
                 .and_then(serde_json::Value::as_object)
                 .map(|properties| properties.keys().map(String::as_str).collect())
                 .unwrap_or_default();
-            let first = unexpected.first().cloned().unwrap_or_default();
-            hint = Some(nearest(&first, &known).map_or_else(
-                || format!("it has {}", slipway_domain::check::list(&known)),
-                |near| format!("did you mean `{near}`?"),
-            ));
-            place.push(first.clone());
-            format!("plugin `{}` has no setting `{}`", facts.plugin.name, first.escape_debug())
+            let unknown = unexpected.iter().map(|name| {
+                let hint = nearest(name, &known).map_or_else(
+                    || format!("it has {}", slipway_domain::check::list(&known)),
+                    |near| format!("did you mean `{near}`?"),
+                );
+                let message = format!("plugin `{plugin}` has no setting `{}`", name.escape_debug());
+                problem(Some(name), message, Some(hint))
+            });
+            unknown.collect()
         }
-        jsonschema::error::ValidationErrorKind::Required { property } => {
+        Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
-            hint = Some(format!("add `{name} = …` to `with` of `[stages.{}]`", stage.name));
-            format!("plugin `{}` needs the setting `{name}`", facts.plugin.name)
+            let hint = format!("add `{name} = …` to `with` of `[stages.{}]`", stage.name);
+            vec![problem(None, format!("plugin `{plugin}` needs the setting `{name}`"), Some(hint))]
+        }
+        Kind::Pattern { pattern } => {
+            let setting = path.join(".");
+            let given = error.instance().as_str().unwrap_or_default();
+            let message = format!("`{setting}` of plugin `{plugin}` cannot be `{}`", given.escape_debug());
+            vec![problem(None, message, Some(format!("it has to match `{pattern}`")))]
         }
         _ => {
             let setting = if path.is_empty() { "with".to_owned() } else { path.join(".") };
-            format!("`{setting}` does not suit plugin `{}`: {error}", facts.plugin.name)
+            vec![problem(None, format!("`{setting}` does not suit plugin `{plugin}`: {error}"), None)]
         }
-    };
-    let keys: Vec<&str> = place.iter().map(String::as_str).collect();
-    Problem { code: "invalid-with", place: Place::stage(&stage.name, &keys), message, hint }
+    }
 }
 
 #[cfg(test)]
@@ -175,7 +184,11 @@ mod tests {
             digest: Digest::new(format!("sha256:{:064}", 1)).unwrap(),
             config_schema: serde_json::json!({
                 "type": "object",
-                "properties": { "package": { "type": "string" }, "locked": { "type": "boolean" } },
+                "properties": {
+                    "package": { "type": "string", "pattern": "^[a-z][a-z-]*$" },
+                    "locked": { "type": "boolean" },
+                    "jobs": { "type": "integer", "maximum": 8 },
+                },
                 "required": ["package"],
                 "additionalProperties": false,
             }),
@@ -208,5 +221,20 @@ mod tests {
         let wrong_type = wrong("[stages.build.with]\npackage = 3");
         assert_eq!((wrong_type.line, wrong_type.column), (6, 11));
         assert!(wrong_type.message.contains("`package` does not suit plugin `cargo`"), "{}", wrong_type.message);
+    }
+
+    #[test]
+    fn a_value_that_poses_as_an_option_is_refused_in_plain_words() {
+        assert!(checked("with = { package = \"shop-api\" }").is_ok());
+        let wrong = checked("with = { package = \"--config=evil\" }").unwrap_err();
+        assert_eq!(wrong[0].message, "`package` of plugin `cargo` cannot be `--config=evil`");
+        assert_eq!(wrong[0].hint.as_deref(), Some("it has to match `^[a-z][a-z-]*$`"));
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_with_is_shown_at_once() {
+        let wrong = checked("[stages.build.with]\npackage = \"A\"\njobs = 9\nlokced = true\nother = 1").unwrap_err();
+        let lines: Vec<u32> = wrong.iter().map(|wrong| wrong.line).collect();
+        assert_eq!(lines, [6, 7, 8, 9], "{wrong:?}");
     }
 }

@@ -7,7 +7,7 @@ mod source;
 
 pub use check::{Catalog, Checked, PluginFacts, StageFacts, check};
 pub use read::read;
-pub use source::{Diagnostic, Source};
+pub use source::{Diagnostic, NotText, Source, decode};
 
 /// The name of the pipeline file in a repository.
 pub const FILE: &str = "slipway.toml";

@@ -84,6 +84,28 @@ fn all_mistakes_are_shown_at_once() {
 }
 
 #[test]
+fn every_value_that_is_out_of_range_is_shown_at_once() {
+    let found = diagnostics(
+        "name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ntimeout_seconds = 0\nmemory_mib = 1\n\
+         [stages.c]\nuses = \"cargo@1\"\ntimeout_seconds = 99999999\nmemory_mib = 9999",
+    );
+    let shown: Vec<(&str, u32)> = found.iter().map(|found| (found.code.as_str(), found.line)).collect();
+    assert_eq!(shown, [("out-of-range", 4), ("out-of-range", 5), ("out-of-range", 8), ("out-of-range", 9)]);
+    // Numbers that TOML itself cannot hold.
+    let huge = "9".repeat(30);
+    let text = format!("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ntimeout_seconds = {huge}\nmemory_mib = {huge}");
+    let lines: Vec<u32> = diagnostics(&text).iter().map(|found| found.line).collect();
+    assert_eq!(lines, [4, 5]);
+}
+
+#[test]
+fn mistakes_in_the_syntax_are_shown_together_and_each_once() {
+    let found = diagnostics("name = \n[on]\ntag = [\"v*\"]\n[stages.b]\nuses = cargo\n");
+    let lines: Vec<u32> = found.iter().map(|found| found.line).collect();
+    assert_eq!(lines, [1, 5], "{found:?}");
+}
+
+#[test]
 fn a_key_that_is_given_twice_is_refused() {
     assert_eq!(diagnostics("name = \"a\"\nname = \"b\"")[0].code, "syntax");
 }
@@ -92,7 +114,16 @@ fn a_key_that_is_given_twice_is_refused() {
 fn deep_nesting_is_refused_without_harm() {
     let deep =
         format!("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nwith = {{ x = {}1{} }}", "[".repeat(60), "]".repeat(60));
-    assert_eq!(diagnostics(&deep)[0].code, "too-deep");
-    let deeper = format!("x = {}{}", "[".repeat(100_000), "]".repeat(100_000));
-    assert_eq!(diagnostics(&deeper)[0].code, "syntax");
+    let found = diagnostics(&deep);
+    assert_eq!((found[0].code.as_str(), found[0].line), ("too-deep", 4));
+    assert!(found[0].column > 30, "{found:?}");
+    for deeper in [
+        format!("name = \"a\"\nx = {}{}", "[".repeat(100_000), "]".repeat(100_000)),
+        format!("name = \"a\"\nx = {}1{}", "{ a = ".repeat(200), " }".repeat(200)),
+        format!("name = \"a\"\n{}a = 1", "a.".repeat(200)),
+    ] {
+        let found = diagnostics(&deeper);
+        assert_eq!((found[0].code.as_str(), found[0].line), ("syntax", 2), "{found:?}");
+        assert!(found[0].column > 1 && found[0].message.contains("nested too deep"), "{found:?}");
+    }
 }

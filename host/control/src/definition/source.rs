@@ -30,6 +30,35 @@ pub struct Diagnostic {
     pub place: Vec<String>,
 }
 
+/// A file that is not text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotText {
+    /// The file with a mark in place of each byte that is none, to show what stands around.
+    pub text: String,
+    /// Which byte it is, and where.
+    pub diagnostic: Diagnostic,
+}
+
+/// Reads a pipeline file as text. What is not UTF-8 is refused with its place, rather than
+/// changed into something that nobody wrote.
+pub fn decode(bytes: &[u8]) -> Result<String, Box<NotText>> {
+    let error = match std::str::from_utf8(bytes) {
+        Ok(text) => return Ok(text.to_owned()),
+        Err(error) => error,
+    };
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let at = error.valid_up_to();
+    let byte = bytes.get(at).copied().unwrap_or_default();
+    let diagnostic = Source::new(&text).diagnostic(
+        "not-utf-8",
+        format!("byte {} of the file, {byte:#04x}, is not UTF-8", at + 1),
+        Some("save the file as UTF-8".into()),
+        at..at + char::REPLACEMENT_CHARACTER.len_utf8(),
+        Vec::new(),
+    );
+    Err(Box::new(NotText { text, diagnostic }))
+}
+
 impl Source {
     /// A text of which no places are known yet.
     pub fn new(text: &str) -> Self {
@@ -80,5 +109,24 @@ impl Source {
             span,
             place,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_read_as_it_is() {
+        assert_eq!(decode("name = \"ä\"".as_bytes()).unwrap(), "name = \"ä\"");
+    }
+
+    #[test]
+    fn a_byte_that_is_no_text_is_named_with_its_place() {
+        let wrong = decode(b"name = \"a\"\n# \xc3\xa4 \xff \xfe\n").unwrap_err();
+        let found = &wrong.diagnostic;
+        assert_eq!((found.code.as_str(), found.line, found.column), ("not-utf-8", 2, 5));
+        assert_eq!(found.message, "byte 17 of the file, 0xff, is not UTF-8");
+        assert_eq!(wrong.text.get(found.span.clone()), Some("\u{fffd}"));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::active::{Active, Pipeline};
 use super::{OPEN_RUNS_MAX, Scheduler, now};
-use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, check, read};
+use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, check, decode, read};
 use crate::git::{self, InvalidLocation, Location, Resolved};
 use crate::store::rows::{EventRecord, PipelineRow, RunRow};
 use crate::store::{CommitError, Submission, Submitted, Write};
@@ -122,7 +122,11 @@ impl Scheduler {
         self.git.fetch(location, revision).await?;
         let file = self.git.read(location, revision, FILE, BYTES_MAX as u64).await?;
         let Some(file) = file else { return Err(Refused::NoDefinition { revision: revision.clone() }) };
-        let text = String::from_utf8_lossy(&file).into_owned();
+        let text = decode(&file).map_err(|wrong| Refused::Invalid {
+            revision: revision.clone(),
+            diagnostics: vec![wrong.diagnostic],
+            text: wrong.text,
+        })?;
         let invalid = |diagnostics| Refused::Invalid { revision: revision.clone(), diagnostics, text: text.clone() };
         let (source, definition) = read(&text);
         let definition = definition.map_err(invalid)?;

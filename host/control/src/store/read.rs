@@ -4,6 +4,7 @@
 use super::Store;
 use super::rows::{
     ArtifactRow, AttemptRow, ChangeRow, EventRecord, Micros, PipelineRow, ReleaseRow, RunRow, StageRow, TestCaseRow,
+    TokenRow,
 };
 use serde::de::DeserializeOwned;
 use slipway_domain::name::ReleaseId;
@@ -39,6 +40,20 @@ impl Store {
         let row =
             sqlx::query("SELECT name, role FROM token WHERE hash = ?").bind(hash).fetch_optional(&self.readers).await?;
         row.map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+    }
+
+    /// All tokens, by name.
+    pub async fn tokens(&self) -> Result<Vec<TokenRow>> {
+        let rows = sqlx::query("SELECT hash, name, role, created_at FROM token ORDER BY name").fetch_all(&self.readers);
+        let row = |row: &SqliteRow| {
+            Ok(TokenRow {
+                hash: row.try_get(0)?,
+                name: row.try_get(1)?,
+                role: row.try_get(2)?,
+                created_at: row.try_get(3)?,
+            })
+        };
+        rows.await?.iter().map(row).collect()
     }
 
     /// Whether there is any token of a role.

@@ -11,6 +11,19 @@ use std::collections::BTreeMap;
 /// Microseconds since 1970.
 pub type Micros = i64;
 
+/// A token, without itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// SHA-256 of it, in hex.
+    pub hash: String,
+    /// What it is called.
+    pub name: String,
+    /// What its holder may do.
+    pub role: String,
+    /// When it was made.
+    pub created_at: Micros,
+}
+
 /// A pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipelineRow {

@@ -3,7 +3,7 @@
 CREATE TABLE token (
     hash TEXT PRIMARY KEY,          -- SHA-256 of the token, which has 256 random bits
     name TEXT NOT NULL,
-    role TEXT NOT NULL,             -- admin or worker
+    role TEXT NOT NULL,             -- admin, reader or worker
     created_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

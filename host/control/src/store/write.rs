@@ -22,6 +22,11 @@ pub enum Write {
         /// When it was made.
         at: Micros,
     },
+    /// A token that is accepted no more.
+    TokenRevoked {
+        /// SHA-256 of it, in hex.
+        hash: String,
+    },
     /// A start of the server.
     Start {
         /// Its number.
@@ -166,6 +171,7 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
             sqlx::query("INSERT OR IGNORE INTO token (hash, name, role, created_at) VALUES (?, ?, ?, ?)")
                 .bind(hash).bind(name).bind(*role).bind(at)
         }
+        Write::TokenRevoked { hash } => sqlx::query("DELETE FROM token WHERE hash = ?").bind(hash),
         Write::Start { number, at } => {
             sqlx::query("INSERT INTO start (number, at) VALUES (?, ?)").bind(signed(*number)).bind(at)
         }

@@ -1,7 +1,7 @@
 //! One worker's connection.
 
 use super::{Workers, full_name};
-use crate::api::Caller;
+use crate::api::{Caller, Revoked};
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -12,6 +12,7 @@ use slipway_protocol::message::{decode, encode};
 use slipway_protocol::{FromControl, FromWorker, MESSAGE_BYTES_MAX, VERSION};
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// How long a worker may be silent: longer than it takes to renew, shorter than a lease.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -22,12 +23,13 @@ const NAME_BYTES_MAX: usize = 64;
 pub(super) async fn connect(
     State(workers): State<Workers>,
     Extension(Caller(token)): Extension<Caller>,
+    Extension(Revoked(revoked)): Extension<Revoked>,
     upgrade: WebSocketUpgrade,
 ) -> Response {
-    upgrade.max_message_size(MESSAGE_BYTES_MAX).on_upgrade(move |socket| serve(workers, token, socket))
+    upgrade.max_message_size(MESSAGE_BYTES_MAX).on_upgrade(move |socket| serve(workers, token, revoked, socket))
 }
 
-async fn serve(workers: Workers, token: String, socket: WebSocket) {
+async fn serve(workers: Workers, token: String, revoked: CancellationToken, socket: WebSocket) {
     let (mut to, mut from) = socket.split();
     let Some(FromWorker::Hello { protocol, worker, version, slots, holds }) = next(&mut from).await else {
         return tracing::warn!("a worker connected and did not say hello");
@@ -87,6 +89,8 @@ async fn serve(workers: Workers, token: String, socket: WebSocket) {
     tokio::select! {
         () = speak => {}
         () = listen => {}
+        // It dials again, and is refused then.
+        () = revoked.cancelled() => tracing::warn!(worker, "the token of this worker was revoked"),
     }
     workers.connected.remove(number);
     workers.scheduler.worker_disconnected(&worker, number);

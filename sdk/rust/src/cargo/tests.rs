@@ -112,3 +112,24 @@ fn a_thousand_errors_are_counted_but_not_kept() {
     let failure = build.check(exit, "cargo build").unwrap_err();
     assert_eq!(failure.get("errors"), Some("1000"));
 }
+
+#[test]
+fn a_word_is_taken_and_an_option_is_not() {
+    for good in ["shop", "shop-api", "shop@1.2.0", "wasm32-wasip2", "_x", "dep/feature", "c++"] {
+        check_word("package", good).unwrap();
+    }
+    for bad in ["", "--config=evil", "-Zx", "a b", "a,b", "a=b", "a\nb", "ä"] {
+        let failure = check_word("package", bad).unwrap_err();
+        assert_eq!((failure.code.as_str(), failure.get("path")), ("invalid-config", Some("with.package")), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_directory_of_the_revision_is_taken_and_others_are_not() {
+    for good in ["", ".", "app", "crates/shop", ".ci/tools", "mit leer zeichen"] {
+        check_directory("directory", good).unwrap();
+    }
+    for bad in ["/etc", "..", "a/../../b", "-C/etc", "a\nb"] {
+        assert_eq!(check_directory("directory", bad).unwrap_err().code, "invalid-config", "{bad:?}");
+    }
+}
