@@ -31,11 +31,12 @@ where
         after: u64,
         waiting: VecDeque<Event>,
         news: tokio::sync::watch::Receiver<()>,
+        ended: bool,
         over: bool,
         fetch: F,
     }
     let news = api.scheduler.changes().listen(&run);
-    let state = Following { api, run, after, waiting: VecDeque::new(), news, over: false, fetch };
+    let state = Following { api, run, after, waiting: VecDeque::new(), news, ended: false, over: false, fetch };
     stream::unfold(state, |mut state| async move {
         loop {
             if let Some(event) = state.waiting.pop_front() {
@@ -44,17 +45,15 @@ where
             if state.over {
                 return None;
             }
-            // Whether it has ended is asked first, so that nothing comes after the last look.
-            let ended = match state.api.store.run(&state.run).await {
-                Ok(run) => run.is_none_or(|run| run.ended_at.is_some()),
-                Err(_) => return None,
-            };
             let found = (state.fetch)(state.api.clone(), state.run.clone(), state.after).await.ok()?;
             if let Some((last, _)) = found.last() {
                 state.after = *last;
-            } else if ended {
+            } else if state.ended {
                 state.over = true;
                 state.waiting.push_back(Event::default().event("end").data("{}"));
+            } else if state.api.store.run(&state.run).await.ok()?.is_none_or(|run| run.ended_at.is_some()) {
+                // One more look, since the last events may have come after the one above.
+                state.ended = true;
             } else if state.news.changed().await.is_err() {
                 return None;
             }

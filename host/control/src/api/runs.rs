@@ -223,7 +223,7 @@ pub(super) async fn cancel_run(
 
 async fn show(api: &Api, id: &RunId) -> Result<RunView, Problem> {
     let row = api.store.run(id.as_str()).await?.ok_or_else(|| Problem::missing("run", id.as_str()))?;
-    Ok(RunView::load(&api.store, row).await?)
+    Ok(RunView::load(&api.scheduler, row).await?)
 }
 
 pub(super) fn id(text: &str) -> Result<RunId, Problem> {

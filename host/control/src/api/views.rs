@@ -1,8 +1,7 @@
 //! What the API shows of runs and stages.
 
 use crate::clock;
-use crate::scheduler::checked;
-use crate::store::Store;
+use crate::scheduler::Scheduler;
 use crate::store::rows::{AttemptRow, RunRow, StageRow};
 use serde::Serialize;
 use slipway_domain::StageName;
@@ -183,18 +182,23 @@ impl RunView {
     }
 
     /// A run with all that is known of its stages.
-    pub(super) async fn load(store: &Store, row: RunRow) -> Result<Self, sqlx::Error> {
-        let definition = store.definition(&row.definition).await?;
-        let checked = definition.and_then(|(text, facts)| checked(&text, &facts));
+    pub(super) async fn load(scheduler: &Scheduler, row: RunRow) -> Result<Self, sqlx::Error> {
+        let store = scheduler.store();
+        let (pipeline, stages, stored_attempts, mut outputs) = tokio::try_join!(
+            scheduler.pipeline(&row.definition),
+            store.stages(&row.id),
+            store.attempts(&row.id),
+            store.outputs(&row.id)
+        )?;
+        let checked = pipeline.as_ref().map(|pipeline| &pipeline.checked);
         let mut attempts: BTreeMap<String, Vec<AttemptRow>> = BTreeMap::new();
-        for attempt in store.attempts(&row.id).await? {
+        for attempt in stored_attempts {
             attempts.entry(attempt.stage.clone()).or_default().push(attempt);
         }
-        let mut outputs = store.outputs(&row.id).await?;
-        let stages = store.stages(&row.id).await?.into_iter().map(|stage| {
+        let stages = stages.into_iter().map(|stage| {
             let attempts = attempts.remove(&stage.name).unwrap_or_default();
             let outputs = outputs.remove(&stage.name).unwrap_or_default();
-            stage_view(stage, attempts, outputs, checked.as_ref())
+            stage_view(stage, attempts, outputs, checked)
         });
         let stages = stages.collect();
         Ok(Self { stages, ..Self::brief(row) })

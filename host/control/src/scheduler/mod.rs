@@ -13,6 +13,7 @@ mod dispatch;
 mod frames;
 mod keys;
 mod leases;
+mod pipelines;
 mod recover;
 mod settle;
 mod submit;
@@ -25,7 +26,6 @@ pub use frames::{CallContext, Taken};
 pub use keys::LeaseKeys;
 pub use leases::{Holder, WorkerName};
 pub use recover::Error as RecoverError;
-pub(crate) use recover::checked;
 pub(crate) use submit::new_id;
 pub use submit::{CheckReport, Refused, RunRequest};
 
@@ -36,6 +36,7 @@ use crate::store::Store;
 use crate::store::rows::Micros;
 use active::{Active, Times};
 use leases::{Lease, Worker};
+use pipelines::Pipelines;
 use settle::Settler;
 use slipway_domain::RunId;
 use slipway_domain::StageName;
@@ -57,7 +58,7 @@ pub struct Scheduler {
     operator: Arc<Operator>,
     settler: Settler,
     changes: Changes,
-    checked: Arc<submit::Cache>,
+    pipelines: Arc<Pipelines>,
     keys: Arc<LeaseKeys>,
 }
 
@@ -89,7 +90,7 @@ impl Scheduler {
             plugins,
             operator: Arc::new(operator),
             changes,
-            checked: Arc::default(),
+            pipelines: Arc::default(),
         }
     }
 
@@ -106,6 +107,11 @@ impl Scheduler {
     /// The repositories.
     pub const fn git(&self) -> &Git {
         &self.git
+    }
+
+    /// A pipeline as it is or was run, by its digest. `None` when it can no longer be read.
+    pub async fn pipeline(&self, digest: &str) -> sqlx::Result<Option<Arc<Pipeline>>> {
+        self.pipelines.by_digest(&self.store, digest).await
     }
 
     /// How many runs are open, stages wait, and stages run.

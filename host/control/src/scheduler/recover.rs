@@ -1,6 +1,6 @@
 //! Taking up what an earlier process left: every open run is built again from its events.
 
-use super::active::{Active, Left, Pipeline};
+use super::active::{Active, Left};
 use super::leases::{Lease, Worker};
 use super::{Scheduler, Times, now};
 use crate::definition::{Checked, StageFacts, read};
@@ -16,7 +16,6 @@ use slipway_domain::stage::{End, Rollback, StageState};
 use slipway_domain::{Digest, Epoch, RunId, StageName};
 use slipway_protocol::lease::Artifact;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// How many bits of an epoch number the leases of one start: enough for thousands a second
 /// through a week.
@@ -133,13 +132,8 @@ impl Scheduler {
     async fn rebuild(&self, row: RunRow) -> Result<Active, Lost> {
         let wrong = Lost::Run;
         let id = RunId::new(row.id.clone()).map_err(|error| wrong(error.to_string()))?;
-        let (text, facts) = self
-            .store
-            .definition(&row.definition)
-            .await?
-            .ok_or_else(|| wrong("its definition is not stored".into()))?;
-        let checked = checked(&text, &facts).ok_or_else(|| wrong("its definition cannot be read".into()))?;
-        let pipeline = Arc::new(Pipeline { digest: row.definition.clone(), text, checked });
+        let pipeline = self.pipeline(&row.definition).await?;
+        let pipeline = pipeline.ok_or_else(|| wrong("its definition cannot be read".into()))?;
         let (mut run, _) = Run::new(pipeline.plan(&reference(&row.reference)));
         let mut last_event = 0;
         for (seq, _, record) in self.store.events(&row.id, 0).await? {
@@ -245,7 +239,7 @@ pub(super) fn facts_json(checked: &Checked) -> String {
 }
 
 /// A checked definition from what is stored of it.
-pub(crate) fn checked(text: &str, facts: &str) -> Option<Checked> {
+pub(super) fn checked(text: &str, facts: &str) -> Option<Checked> {
     let definition = read(text).1.ok()?;
     let facts: BTreeMap<String, StoredFacts> = serde_json::from_str(facts).ok()?;
     let stages = facts.into_iter().map(|(name, facts)| {

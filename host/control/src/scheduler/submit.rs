@@ -11,11 +11,8 @@ use sha2::{Digest as _, Sha256};
 use slipway_domain::grant::Tier;
 use slipway_domain::run::{Action, Run};
 use slipway_domain::{PipelineName, Revision, RunId};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// How many checked pipelines are kept in memory.
-const KEPT: usize = 256;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A wish for a run.
 #[derive(Debug, Clone)]
@@ -90,10 +87,6 @@ pub struct CheckReport {
     pub pipeline: Arc<Pipeline>,
 }
 
-/// Pipelines that were checked before, by repository, commit and tier.
-#[derive(Default)]
-pub(super) struct Cache(Mutex<HashMap<(String, Revision, Tier), Arc<Pipeline>>>);
-
 impl Scheduler {
     /// Checks a pipeline at a ref, as a trigger would.
     pub async fn check(&self, name: &PipelineName, reference: &str) -> Result<CheckReport, Refused> {
@@ -115,9 +108,9 @@ impl Scheduler {
         revision: &Revision,
         tier: Tier,
     ) -> Result<Arc<Pipeline>, Refused> {
-        let key = (format!("{name}\0{location}"), revision.clone(), tier);
-        if let Some(known) = self.checked.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
-            return Ok(Arc::clone(known));
+        let asked = (format!("{name}\0{location}"), revision.clone(), tier);
+        if let Some(known) = self.pipelines.checked(&asked) {
+            return Ok(known);
         }
         self.git.fetch(location, revision).await?;
         let file = self.git.read(location, revision, FILE, BYTES_MAX as u64).await?;
@@ -143,11 +136,7 @@ impl Scheduler {
         let catalog = self.plugins.catalog(&uses, &self.git, location, revision).await?;
         let checked = check(&source, &definition, &catalog, &self.operator, tier).map_err(invalid)?;
         let pipeline = Arc::new(Pipeline { digest: digest(&text, &checked), text, checked });
-        let mut known = self.checked.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KEPT {
-            known.clear();
-        }
-        known.insert(key, Arc::clone(&pipeline));
+        self.pipelines.keep(asked, &pipeline);
         Ok(pipeline)
     }
 
