@@ -3,6 +3,7 @@
 mod archive;
 mod command;
 mod location;
+mod refs;
 mod snapshot;
 mod source;
 

@@ -3,6 +3,7 @@
 use super::archive;
 use super::command::{git, run};
 use super::location::Location;
+use super::refs;
 use sha2::{Digest as _, Sha256};
 use slipway_domain::Revision;
 use slipway_domain::definition::Reference;
@@ -19,7 +20,7 @@ const FETCH: Duration = Duration::from_secs(300);
 /// How long reading from a mirror may take.
 const READ: Duration = Duration::from_secs(60);
 
-/// How many commits are remembered as present; the mirror itself is asked about others.
+/// How many commits and objects are remembered; git itself is asked about others.
 const PRESENT_MAX: usize = 10_000;
 
 /// Why git did not do what was asked.
@@ -109,6 +110,8 @@ pub struct Git {
 struct State {
     /// Commits known to be in a mirror.
     present: Mutex<HashSet<(Location, Revision)>>,
+    /// Which commits the objects of refs are or point to.
+    commits: Mutex<HashMap<(Location, String), Revision>>,
     /// One fetch at a time for each mirror.
     fetching: Mutex<HashMap<Location, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -155,12 +158,16 @@ impl Git {
         }
     }
 
-    /// The quick way for a repository of this machine: one process instead of two. `None`
-    /// where the slow one has to tell. Only refs of exactly these names count: git's own
-    /// guessing (`rev-parse`) would take a branch `refs/tags/v1`, or `x-g0123abc`, for a tag.
+    /// The quick ways for a repository of this machine: no process where the object is known,
+    /// one instead of two where it is not. `None` where the slow way has to tell. Only refs of
+    /// exactly these names count: git's own guessing (`rev-parse`) would take a branch
+    /// `refs/tags/v1`, or `x-g0123abc`, for a tag.
     async fn resolve_local(&self, location: &Location, name: &str, short: &str) -> Option<Resolved> {
         let path = location.as_path()?;
         let (tag, branch) = (format!("refs/tags/{short}"), format!("refs/heads/{short}"));
+        if let Some(known) = self.resolve_known(location, path, name, short).await {
+            return Some(known);
+        }
         let mut command = git(None);
         // In the repository itself, and in none around it.
         command.env("GIT_CEILING_DIRECTORIES", path.parent().unwrap_or(path)).current_dir(path);
@@ -172,13 +179,50 @@ impl Git {
                 let mut words = line.split(' ');
                 let (full, object, peeled) = (words.next()?, words.next()?, words.next()?);
                 let commit = if peeled.is_empty() { object } else { peeled };
-                (full == wanted).then(|| Revision::new(commit).ok())?
+                let revision = (full == wanted).then(|| Revision::new(commit).ok())??;
+                self.remember(location, object, &revision);
+                Some(revision)
             })
         };
         let resolved = |reference| move |revision| Resolved { revision, reference };
         found(&tag)
             .map(resolved(Reference::Tag(short.to_owned())))
             .or_else(|| found(&branch).map(resolved(Reference::Branch(short.to_owned()))))
+    }
+
+    /// What a name stands for, when the files of its ref name an object that git was asked about
+    /// before: what an object is never changes.
+    async fn resolve_known(&self, location: &Location, path: &Path, name: &str, short: &str) -> Option<Resolved> {
+        let (tag, branch) = (format!("refs/tags/{short}"), format!("refs/heads/{short}"));
+        let wanted: Vec<String> = [tag, branch].into_iter().filter(|full| name == short || name == full).collect();
+        let path = path.to_owned();
+        let look = move || -> Option<(String, String)> {
+            let folder = refs::folder(&path)?;
+            for full in wanted {
+                match refs::read(&folder, &full) {
+                    refs::Found::Object(object) => return Some((full, object)),
+                    refs::Found::Nothing => {}
+                    refs::Found::AskGit => return None,
+                }
+            }
+            None
+        };
+        let (full, object) = tokio::task::spawn_blocking(look).await.ok()??;
+        let known = self.state.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        let revision = known.get(&(location.clone(), object))?.clone();
+        drop(known);
+        let is_tag = full.starts_with("refs/tags/");
+        let reference = if is_tag { Reference::Tag(short.to_owned()) } else { Reference::Branch(short.to_owned()) };
+        Some(Resolved { revision, reference })
+    }
+
+    /// Remembers which commit an object is or points to.
+    fn remember(&self, location: &Location, object: &str, revision: &Revision) {
+        let mut known = self.state.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= PRESENT_MAX {
+            known.clear();
+        }
+        known.insert((location.clone(), object.to_owned()), revision.clone());
     }
 
     /// Whether an address leads to a repository.

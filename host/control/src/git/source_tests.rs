@@ -175,3 +175,27 @@ async fn a_large_file_goes_into_the_archive_whole() {
     io::Read::read_to_end(entry.as_mut().unwrap(), &mut found).unwrap();
     assert!(found == bytes);
 }
+
+#[tokio::test]
+async fn what_is_known_is_resolved_without_git_and_what_moved_is_not_taken_for_it() {
+    let (folder, location, git) = repository();
+    let shop = folder.path().join("shop");
+    let known = async |name: &str| git.resolve_known(&location, location.as_path().unwrap(), name, name).await;
+    assert_eq!(known("v1.0.0").await, None, "git was not asked yet");
+    for packed in [false, true] {
+        for name in ["v1.0.0", "main"] {
+            let resolved = git.resolve(&location, name).await.unwrap();
+            assert_eq!(known(name).await, Some(resolved), "{name}, packed: {packed}");
+        }
+        user(&shop, &["pack-refs", "--all"]);
+    }
+    user(&shop, &["commit", "--quiet", "--allow-empty", "-m", "more"]);
+    user(&shop, &["tag", "--force", "-a", "v1.0.0", "-m", "moved"]);
+    assert_eq!((known("v1.0.0").await, known("main").await), (None, None), "both have moved");
+    let head = user(&shop, &["rev-parse", "HEAD"]);
+    assert_eq!(git.resolve(&location, "v1.0.0").await.unwrap().revision.as_str(), head);
+    assert_eq!(known("v1.0.0").await.unwrap().revision.as_str(), head);
+    user(&shop, &["tag", "--delete", "v1.0.0"]);
+    assert_eq!(known("v1.0.0").await, None);
+    assert!(matches!(git.resolve(&location, "v1.0.0").await, Err(Error::UnknownReference { .. })));
+}
