@@ -46,6 +46,11 @@ pub enum FromWorker {
     },
     /// It takes no more leases: it is stopping.
     Draining,
+    /// It has stopped what these leases are about, and gives them back.
+    HandBack {
+        /// Their epochs.
+        epochs: Vec<u64>,
+    },
 }
 
 /// What a frame says about its lease.
@@ -218,6 +223,7 @@ mod tests {
             let body = Body::Ended { outcome: Outcome { unhappy }, metering: Metering::default() };
             there_and_back(&FromWorker::Frame { epoch: 7, seq: 1, body });
         }
+        there_and_back(&FromWorker::HandBack { epochs: vec![3] });
         there_and_back(&FromWorker::Described { request: 1, description: Err("no".into()) });
         there_and_back(&FromControl::Reply { epoch: 1, seq: 2, reply: Reply::NoRelease });
         there_and_back(&FromControl::Welcome { resumed: vec![(1, 2)] });

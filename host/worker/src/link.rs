@@ -106,6 +106,14 @@ impl Leases {
         }
     }
 
+    /// Stops what all leases are about, and returns their epochs. They count until control has
+    /// taken them back.
+    pub fn stop_all(&self) -> Vec<u64> {
+        let held = self.lock();
+        held.values().for_each(|held| held.outbox.fence());
+        held.keys().copied().collect()
+    }
+
     /// Stops what was not renewed for so long that control may have given it to another.
     fn fence_overdue(&self, now: Instant) {
         let limit = Duration::from_secs(SELF_FENCE_SECONDS);

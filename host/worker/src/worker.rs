@@ -24,8 +24,10 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 /// How long a worker that is stopped in good order waits for what it runs. What does not
-/// end by then is taken up by another, or by this one when it is started again.
+/// end by then is stopped and handed back, for another to take up.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long it waits for control to take back what it hands back.
+const HAND_BACK: Duration = Duration::from_secs(2);
 
 /// What a worker is started with.
 pub struct Options {
@@ -106,9 +108,11 @@ pub fn run(options: Options, stop: &CancellationToken) -> Result<(), Error> {
             stop.cancelled().await;
             // The receiver lives as long as the link.
             let _closing = wire.send(FromWorker::Draining);
-            let until = tokio::time::Instant::now() + DRAIN;
-            while leases.count() > 0 && tokio::time::Instant::now() < until {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            if tokio::time::timeout(DRAIN, until_idle(&leases)).await.is_err() {
+                // As above.
+                let _closing = wire.send(FromWorker::HandBack { epochs: leases.stop_all() });
+                // A control that cannot be reached takes them back when they run out.
+                let _unheard = tokio::time::timeout(HAND_BACK, until_idle(&leases)).await.is_err();
             }
         };
         tokio::select! {
@@ -118,6 +122,13 @@ pub fn run(options: Options, stop: &CancellationToken) -> Result<(), Error> {
     });
     guests.shutdown_background();
     result
+}
+
+/// Waits until no lease is held.
+async fn until_idle(leases: &Leases) {
+    while leases.count() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// What leases need to be run.

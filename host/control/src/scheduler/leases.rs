@@ -178,6 +178,17 @@ impl Scheduler {
         }
     }
 
+    /// A worker has stopped what it held, without a fault of the stages: they go to others.
+    pub fn hand_back(&self, name: &str, epochs: &[u64]) {
+        let mut inner = self.lock();
+        for epoch in epochs {
+            if inner.leases.get(epoch).is_some_and(|lease| lease.worker == name) {
+                self.lose(&mut inner, *epoch, Loss::Innocent);
+            }
+        }
+        self.dispatch(&mut inner);
+    }
+
     /// A worker process is known to be gone: what it held goes to others at once.
     pub fn worker_gone(&self, name: &str, loss: Loss) {
         let mut inner = self.lock();

@@ -100,8 +100,10 @@ impl Store {
             .statement_cache_capacity(200)
             .disable_statement_logging();
         check_header(&path)?;
+        // In good order, what is in the log is moved into the database and the log is emptied.
+        let unclean = std::fs::metadata(folder.join("slipway.db-wal")).is_ok_and(|log| log.len() > 0);
         let mut writer = options.clone().connect().await.map_err(failed)?;
-        prepare(&mut writer, &path).await?;
+        prepare(&mut writer, &path, unclean).await?;
         let queue = writer::start(writer, options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -136,7 +138,9 @@ fn check_header(path: &Path) -> Result<(), Error> {
     }
 }
 
-async fn prepare(writer: &mut SqliteConnection, path: &Path) -> Result<(), Error> {
+/// Makes the schema, or checks that it is ours. The whole database is read only after a crash:
+/// that takes longer the more it holds.
+async fn prepare(writer: &mut SqliteConnection, path: &Path, unclean: bool) -> Result<(), Error> {
     let failed = |source| Error::Open { path: path.to_owned(), source };
     let tables = number(writer, "SELECT count(*) FROM sqlite_schema").await.map_err(failed)?;
     if tables == 0 {
@@ -154,6 +158,9 @@ async fn prepare(writer: &mut SqliteConnection, path: &Path) -> Result<(), Error
     let found = number(writer, "PRAGMA user_version").await.map_err(failed)?;
     if found != SCHEMA_VERSION {
         return Err(Error::Version { path: path.to_owned(), found });
+    }
+    if !unclean {
+        return Ok(());
     }
     let checked: String = sqlx::query("PRAGMA quick_check(1)").fetch_one(writer).await.map_err(failed)?.get(0);
     if checked == "ok" { Ok(()) } else { Err(Error::Damaged { path: path.to_owned(), detail: checked }) }

@@ -83,6 +83,7 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
                 FromWorker::Frame { epoch, seq, body } => workers.broker.frame(&worker, epoch, seq, body, &tell),
                 FromWorker::Described { request, description } => workers.plugins.answered(request, description),
                 FromWorker::Draining => workers.scheduler.worker_draining(&worker),
+                FromWorker::HandBack { epochs } => workers.scheduler.hand_back(&worker, &epochs),
             }
         }
     };

@@ -120,3 +120,23 @@ async fn uploads_have_a_limit_under_a_lease() {
     assert_eq!(server.scheduler.upload_bytes_left(epoch), 0);
     assert_eq!(server.scheduler.upload_bytes_left(epoch + 1), 0, "no such lease");
 }
+
+#[tokio::test]
+async fn what_a_stopping_worker_hands_back_goes_to_another_at_once_and_is_no_suspect() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.run(ONE).await;
+    server.run(ONE).await;
+    let mut stopping = server.worker("stopping", 4, &[]);
+    let held = stopping.leases();
+    server.scheduler.worker_draining("stopping");
+    let mut other = server.worker("other", 4, &[]);
+    server.scheduler.hand_back("other", &[held[0].epoch]);
+    assert!(server.scheduler.is_held(held[0].epoch), "only its holder hands a lease back");
+    server.scheduler.hand_back("stopping", &[held[0].epoch, held[1].epoch]);
+    let told: Vec<u64> = held.iter().map(|lease| lease.epoch).collect();
+    let fenced: Vec<FromControl> = told.iter().map(|epoch| FromControl::Fenced { epoch: *epoch }).collect();
+    assert_eq!(stopping.told(), fenced);
+    let taken = other.leases();
+    assert_eq!(taken.iter().map(|lease| lease.attempt).collect::<Vec<_>>(), [2, 2], "both at once");
+}
