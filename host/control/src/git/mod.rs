@@ -4,9 +4,11 @@ mod archive;
 mod command;
 mod location;
 mod refs;
+mod resolve;
 mod snapshot;
 mod source;
 
 pub use location::{InvalidLocation, Location};
+pub use resolve::Resolved;
 pub use snapshot::snapshot;
-pub use source::{Error, Git, Resolved};
+pub use source::{Error, Git};

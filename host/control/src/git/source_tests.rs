@@ -1,4 +1,5 @@
 use super::*;
+use slipway_domain::definition::Reference;
 use std::process::Command;
 
 /// Runs git as a user would, in a repository made for the test.
