@@ -124,6 +124,10 @@ pub(crate) struct Releases {
     #[arg(value_parser = app_name)]
     pub(crate) app: Option<String>,
 
+    /// How many of the app's releases, at most 200.
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) limit: u32,
+
     #[command(flatten)]
     pub(crate) server: Server,
 }

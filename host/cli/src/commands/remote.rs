@@ -204,7 +204,7 @@ pub(super) async fn releases(args: &Releases, as_json: bool) -> anyhow::Result<(
         }
         return Ok(());
     };
-    let found = api.get(&path(&["apps", app, "releases"])).await?;
+    let found = api.get(&path(&["apps", app, "releases"]).query("limit", args.limit)).await?;
     if as_json {
         output::json(&found);
         return Ok(());

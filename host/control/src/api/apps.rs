@@ -1,8 +1,9 @@
 //! Apps and their releases.
 
 use super::Api;
-use super::extract::Path;
+use super::extract::{Path, Query};
 use super::problem::Problem;
+use super::runs::ListQuery;
 use crate::clock;
 use crate::store::rows::ReleaseRow;
 use axum::Json;
@@ -79,6 +80,8 @@ pub(super) struct ReleaseList {
     address: String,
     /// The releases, newest first.
     releases: Vec<ReleaseView>,
+    /// The `cursor` of the next page; nothing on the last one.
+    next: Option<String>,
 }
 
 /// Lists the apps of the embedded app host.
@@ -88,7 +91,7 @@ pub(super) async fn list_apps(State(api): State<Api>) -> Result<Json<AppList>, P
     let mut apps = Vec::new();
     for app in api.store.apps().await? {
         let name = name(app)?;
-        let live = api.store.releases(name.as_str()).await?.into_iter().rev().map(ReleaseView::from);
+        let live = api.store.releases_in_play(name.as_str(), None).await?.into_iter().map(ReleaseView::from);
         let live = live.into_iter().find(|release| release.state == "live");
         apps.push(AppView { address: api.apps.address(&name), name: name.to_string(), live });
     }
@@ -96,19 +99,24 @@ pub(super) async fn list_apps(State(api): State<Api>) -> Result<Json<AppList>, P
 }
 
 /// Lists the releases of an app.
-#[utoipa::path(get, path = "/v1/apps/{app}/releases", tag = "apps", params(("app" = String, Path)),
+#[utoipa::path(get, path = "/v1/apps/{app}/releases", tag = "apps", params(("app" = String, Path), ListQuery),
     responses((status = 200, body = ReleaseList), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn list_releases(
     State(api): State<Api>,
     Path(app): Path<String>,
+    Query(query): Query<ListQuery>,
 ) -> Result<Json<ReleaseList>, Problem> {
     let name = name(app)?;
-    let releases: Vec<ReleaseView> =
-        api.store.releases(name.as_str()).await?.into_iter().rev().map(Into::into).collect();
-    if releases.is_empty() {
+    let (before, limit) = query.page()?;
+    let mut rows = api.store.releases(name.as_str(), before.as_deref(), limit + 1).await?;
+    if rows.is_empty() && before.is_none() {
         return Err(Problem::missing("app", name.as_str()).hint("an app is there once a pipeline has released it"));
     }
-    Ok(Json(ReleaseList { address: api.apps.address(&name), releases }))
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let next = rows.last().filter(|_| more).map(|row| row.release.id.to_string());
+    let releases = rows.into_iter().map(Into::into).collect();
+    Ok(Json(ReleaseList { address: api.apps.address(&name), releases, next }))
 }
 
 /// Gives an app's traffic back to the release before the live one, at once. The live one
@@ -117,12 +125,11 @@ pub(super) async fn list_releases(
     responses((status = 200, body = ReleaseView), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn roll_back(State(api): State<Api>, Path(app): Path<String>) -> Result<Json<ReleaseView>, Problem> {
     let name = name(app)?;
-    if api.store.releases(name.as_str()).await?.is_empty() {
+    if api.store.releases(name.as_str(), None, 1).await?.is_empty() {
         return Err(Problem::missing("app", name.as_str()));
     }
     let live = api.apps.roll_back(&name).await?;
-    let rows = api.store.releases(name.as_str()).await?;
-    let row = rows.into_iter().find(|row| row.release.id == live.id);
+    let row = api.store.release(live.id.as_str()).await?;
     row.map(|row| Json(row.into())).ok_or_else(|| Problem::missing("release", live.id.as_str()))
 }
 

@@ -108,7 +108,7 @@ fn parameters(parameters: BTreeMap<String, String>) -> Result<BTreeMap<String, S
     Ok(parameters)
 }
 
-/// Which runs to list.
+/// Which page of a list.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
@@ -117,6 +117,14 @@ pub(super) struct ListQuery {
     /// How many, at most 200; 50 when it is not given.
     #[param(minimum = 1, maximum = 200)]
     limit: Option<u32>,
+}
+
+impl ListQuery {
+    /// The id to go on before, and how many.
+    pub(super) fn page(self) -> Result<(Option<String>, u32), Problem> {
+        let before = self.cursor.map(|cursor| id(&cursor).map(|id| id.to_string())).transpose()?;
+        Ok((before, self.limit.unwrap_or(PAGE)))
+    }
 }
 
 /// A page of runs, newest first.
@@ -154,8 +162,7 @@ pub(super) async fn list_pipeline_runs(
 }
 
 async fn list(api: &Api, pipeline: Option<String>, query: ListQuery) -> Result<Json<RunList>, Problem> {
-    let limit = query.limit.unwrap_or(PAGE);
-    let before = query.cursor.map(|cursor| id(&cursor).map(|id| id.to_string())).transpose()?;
+    let (before, limit) = query.page()?;
     let mut runs = api.store.runs(&RunFilter { pipeline, before, limit: limit + 1 }).await?;
     let more = runs.len() > limit as usize;
     runs.truncate(limit as usize);

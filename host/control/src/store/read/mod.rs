@@ -14,6 +14,9 @@ use slipway_domain::{AppName, Digest, Revision, RunId};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Result, Row};
 
+/// What every id sorts before.
+const LAST: &str = "~";
+
 impl Store {
     /// The role of a token, by its hash.
     pub async fn token_role(&self, hash: &str) -> Result<Option<(String, String)>> {
@@ -89,16 +92,29 @@ impl Store {
         rows.iter().map(release).collect()
     }
 
-    /// The releases of an app, oldest first.
-    pub async fn releases(&self, app: &str) -> Result<Vec<ReleaseRow>> {
-        let rows =
-            sqlx::query("SELECT * FROM app_release WHERE app = ? ORDER BY id").bind(app).fetch_all(&self.readers);
-        rows.await?.iter().map(release).collect()
+    /// Releases of an app, newest first: those older than one, at most so many.
+    pub async fn releases(&self, app: &str, before: Option<&str>, limit: u32) -> Result<Vec<ReleaseRow>> {
+        let rows = sqlx::query("SELECT * FROM app_release WHERE app = ? AND id < ? ORDER BY id DESC LIMIT ?")
+            .bind(app)
+            .bind(before.unwrap_or(LAST))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(release).collect()
     }
 
     /// Every app that has releases.
     pub async fn apps(&self) -> Result<Vec<String>> {
-        let rows = sqlx::query("SELECT DISTINCT app FROM app_release ORDER BY app").fetch_all(&self.readers).await?;
+        // From each name to the next by the index, whatever the number of releases between them.
+        let rows = sqlx::query(
+            "WITH RECURSIVE name (app) AS (
+                 SELECT min(app) FROM app_release
+                 UNION ALL
+                 SELECT (SELECT min(app) FROM app_release WHERE app > name.app) FROM name WHERE name.app IS NOT NULL
+             ) SELECT app FROM name WHERE app IS NOT NULL",
+        )
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter().map(|row| row.try_get(0)).collect()
     }
 }
@@ -143,3 +159,6 @@ fn release(row: &SqliteRow) -> Result<ReleaseRow> {
         changed_at: row.try_get("changed_at")?,
     })
 }
+
+#[cfg(test)]
+mod plan_tests;

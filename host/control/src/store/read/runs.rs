@@ -2,7 +2,7 @@
 
 use super::super::Store;
 use super::super::rows::{ArtifactRow, AttemptRow, ChangeRow, EventRecord, Micros, RunRow, StageRow, TestCaseRow};
-use super::{json, signed, unsigned};
+use super::{LAST, json, signed, unsigned};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Result, Row};
 use std::collections::BTreeMap;
@@ -46,7 +46,7 @@ impl Store {
 
     /// Runs, newest first.
     pub async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>> {
-        let before = filter.before.as_deref().unwrap_or("~");
+        let before = filter.before.as_deref().unwrap_or(LAST);
         let query = match &filter.pipeline {
             Some(pipeline) => sqlx::query("SELECT * FROM run WHERE pipeline = ? AND id < ? ORDER BY id DESC LIMIT ?")
                 .bind(pipeline)
