@@ -16,6 +16,8 @@
 //! }
 //! ```
 //!
+//! The repository has its JSON Schema as `docs/schemas/describe.json`.
+//!
 //! - `schema` is the version of this document. A host refuses one it does not know.
 //! - `name` and `version` are how a pipeline refers to the plugin: `uses = "cargo@1"`.
 //! - `kind` is `build`, `test` or `deploy`, and has to agree with what the component exports.
@@ -190,6 +192,21 @@ mod tests {
         assert_eq!(schema["properties"]["count"]["description"], "How many.");
         assert_eq!(schema["required"], json!(["count"]));
         assert_eq!(schema["additionalProperties"], json!(false));
+    }
+
+    #[test]
+    fn the_document_is_as_the_published_schema_says() {
+        let schema = include_str!("../../../docs/schemas/describe.json");
+        let schema = jsonschema::validator_for(&parsed(schema)).expect("it is a schema");
+        let full = parsed(&document(&DESCRIPTION, &|_: Config| Ok::<(), Failure>(())));
+        let bare = Description { capabilities: &[], kind: Kind::Deploy, ..DESCRIPTION };
+        let bare = parsed(&document(&bare, &|| Ok::<(), Failure>(())));
+        for document in [&full, &bare] {
+            schema.validate(document).unwrap_or_else(|error| panic!("{error}: {document}"));
+        }
+        let mut other = bare.clone();
+        other["schema"] = json!(2);
+        assert!(!schema.is_valid(&other));
     }
 
     #[test]

@@ -150,3 +150,23 @@ pub(super) async fn list(as_json: bool) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_built_in_plugins_describe_themselves_as_the_published_schema_says() {
+        let schema = include_str!("../../../../docs/schemas/describe.json");
+        let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+        let inspector = Inspector::new().unwrap();
+        let plugins = built_in::plugins(None).unwrap();
+        assert!(!plugins.is_empty());
+        for (name, bytes) in plugins {
+            let (description, facts) = inspector.look(&bytes).await;
+            facts.unwrap_or_else(|reason| panic!("{name}: {reason}"));
+            let document: Value = serde_json::from_str(&description.0.unwrap().text).unwrap();
+            schema.validate(&document).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+}

@@ -23,7 +23,16 @@ impl Description {
     }
 }
 
-/// The document that `describe` returns.
+/// The version of the document that is known here.
+const SCHEMA: u64 = 1;
+
+/// What every version of the document has.
+#[derive(Debug, Deserialize)]
+struct Versioned {
+    schema: u64,
+}
+
+/// The document that `describe` returns, by `docs/schemas/describe.json`.
 #[derive(Debug, Deserialize)]
 struct Document {
     name: String,
@@ -53,8 +62,15 @@ fn anything() -> serde_json::Value {
 pub fn facts(description: &Description, digest: &Digest) -> Result<PluginFacts, String> {
     let described = description.0.clone()?;
     let kind = Kind::parse(&described.kind).ok_or_else(|| format!("a worker found kind `{}`", described.kind))?;
-    let document: Document = serde_json::from_str(&described.text)
-        .map_err(|error| format!("`describe` returned no document of a plugin: {error}"))?;
+    let no_document = |error| format!("`describe` returned no document of a plugin: {error}");
+    // First, since another version may be of another form.
+    let Versioned { schema } = serde_json::from_str(&described.text).map_err(no_document)?;
+    if schema != SCHEMA {
+        return Err(format!(
+            "its description is of schema {schema}, and this server knows {SCHEMA}: build it with an SDK of this version"
+        ));
+    }
+    let document: Document = serde_json::from_str(&described.text).map_err(no_document)?;
     if document.kind != kind.as_str() {
         return Err(format!(
             "it says that it is a {} stage, and its exports make it a {kind} stage",
@@ -121,14 +137,49 @@ mod tests {
         for (text, reason) in [
             ("hello", "returned no document"),
             ("{}", "returned no document"),
-            (r#"{"name":"x","version":"1.0.0","kind":"deploy"}"#, "its exports make it a build stage"),
-            (r#"{"name":"../x","version":"1.0.0","kind":"build"}"#, "its name"),
-            (r#"{"name":"x","version":"1","kind":"build"}"#, "its version"),
-            (r#"{"name":"x","version":"1.0.0","kind":"build","config_schema":{"type":"nothing"}}"#, "no JSON Schema"),
-            (r#"{"name":"x","version":"1.0.0","kind":"build","capabilities":[{"interface":"root"}]}"#, "no interface"),
+            (r#"{"name":"x","version":"1.0.0","kind":"build"}"#, "missing field `schema`"),
+            (r#"{"schema":2,"name":"x","version":"1.0.0","kind":"build"}"#, "of schema 2, and this server knows 1"),
+            (r#"{"schema":2,"id":"x"}"#, "of schema 2"),
+            (r#"{"schema":1}"#, "returned no document"),
+            (r#"{"schema":1,"name":"../x","version":"1.0.0","kind":"build"}"#, "its name"),
+            (r#"{"schema":1,"name":"x","version":"1","kind":"build"}"#, "its version"),
+            (r#"{"schema":1,"name":"x","version":"1.0.0","kind":"build","config_schema":7}"#, "no JSON Schema"),
+            (
+                r#"{"schema":1,"name":"x","version":"1.0.0","kind":"build","capabilities":[{"interface":"root"}]}"#,
+                "no interface",
+            ),
         ] {
             let refused = found("build", text).unwrap_err();
             assert!(refused.contains(reason), "{text}: {refused}");
+            let document = serde_json::from_str(text).unwrap_or_default();
+            assert!(!published().is_valid(&document), "the published schema refuses it too: {text}");
         }
+        // What only the host can see: what the bytes are, and whether a schema is one.
+        for (text, reason) in [
+            (r#"{"schema":1,"name":"x","version":"1.0.0","kind":"deploy"}"#, "its exports make it a build stage"),
+            (
+                r#"{"schema":1,"name":"x","version":"1.0.0","kind":"build","config_schema":{"type":"nothing"}}"#,
+                "no JSON Schema",
+            ),
+        ] {
+            assert!(found("build", text).unwrap_err().contains(reason), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_published_schema_takes_what_the_host_takes() {
+        for text in [
+            r#"{"schema":1,"name":"x","version":"1.0.0","kind":"build"}"#,
+            r#"{"schema":1,"name":"x-2","version":"1.0.0-rc1","kind":"build","more":7,"config_schema":true,
+                "capabilities":[{"interface":"tools"},{"interface":"secrets","names":["a"],"why":"signs"}]}"#,
+        ] {
+            found("build", text).unwrap();
+            assert!(published().is_valid(&serde_json::from_str(text).unwrap()), "{text}");
+        }
+    }
+
+    fn published() -> jsonschema::Validator {
+        let schema = include_str!("../../../../docs/schemas/describe.json");
+        jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap()
     }
 }
