@@ -5,16 +5,25 @@ use serde_json::json;
 
 /// A build stage that imports what only a deploy stage may ever have.
 fn imports_apps_as_a_builder() -> Vec<u8> {
-    const WORLD: &str = "package test:greedy;
-        world greedy {
-            use slipway:stage/types@0.1.0.{failure};
-            import slipway:stage/apps@0.1.0;
-            export describe: func() -> string;
-            export build: func() -> result<_, failure>;
-        }";
+    of_world(
+        "use slipway:stage/types@0.1.0.{failure};
+        import slipway:stage/apps@0.1.0;
+        export describe: func() -> string;
+        export build: func() -> result<_, failure>;",
+    )
+}
+
+/// A component that a run could only trap in: its export has the right name and another type.
+fn builds_a_number() -> Vec<u8> {
+    of_world("export describe: func() -> string; export build: func() -> u32;")
+}
+
+/// A component of a world that is written down here, with functions that do nothing.
+fn of_world(items: &str) -> Vec<u8> {
+    let world = format!("package test:odd; world odd {{ {items} }}");
     let mut resolve = wit_parser::Resolve::default();
     resolve.push_path(root().join("wit")).unwrap();
-    let package = resolve.push_str("greedy.wit", WORLD).unwrap();
+    let package = resolve.push_str("odd.wit", &world).unwrap();
     let world = resolve.select_world(&[package], None).unwrap();
     let abi = wit_parser::ManglingAndAbi::Standard32;
     let mut module = wit_component::dummy_module(&resolve, world, abi);
@@ -53,6 +62,11 @@ async fn what_is_no_plugin_is_refused_with_the_reason() {
         ("garbage", Some(guest("describes_garbage")), "`describe` returned no document of a plugin"),
         ("other-kind", Some(guest("describes_other_kind")), "its exports make it a build stage"),
         ("calls", Some(guest("calls_in_describe")), "`describe` called an import"),
+        (
+            "number",
+            Some(builds_a_number()),
+            "it exports `build`, which is not the function `func() -> result<_, failure>`",
+        ),
         ("beyond", Some(imports_apps_as_a_builder()), "`slipway:stage/apps@0.1.0`"),
     ] {
         let message = refused(&server, name, bytes.as_deref()).await;

@@ -1,12 +1,14 @@
 //! What a component is, from its bytes alone: its kind by its exports, and whether it
 //! imports only what a stage of that kind may have.
 
+use crate::runtime::wit::v0::Failure;
 use slipway_domain::grant::Interface;
 use slipway_domain::plugin::Kind;
 use slipway_engine::wasi;
 use std::collections::BTreeSet;
 use wasmtime::Engine;
-use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentNamedList, Lift};
 
 /// What a component is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +32,18 @@ pub enum Unfit {
     NoWorld {
         /// What it exports.
         found: String,
+    },
+    /// An export of the right name that cannot be called as the world says.
+    #[error("it exports `{export}`, which is not the function `{wanted}` of world `{world}`: {why}")]
+    Export {
+        /// The export.
+        export: &'static str,
+        /// What it should be.
+        wanted: &'static str,
+        /// The world.
+        world: &'static str,
+        /// What is wrong with it.
+        why: String,
     },
     /// An import that no stage may have, or not a stage of this kind.
     #[error("it imports `{import}`, which {why}")]
@@ -55,7 +69,31 @@ pub fn shape(engine: &Engine, component: &Component) -> Result<Shape, Unfit> {
     for import in &imports {
         check_import(kind, import)?;
     }
+    check_export::<(String,)>(engine, component, kind, "describe", "func() -> string")?;
+    for export in kind.exports() {
+        check_export::<(Result<(), Failure>,)>(engine, component, kind, export, "func() -> result<_, failure>")?;
+    }
     Ok(Shape { kind, imports })
+}
+
+/// Checks that an export can be called without arguments and returns `R`.
+fn check_export<R: ComponentNamedList + Lift>(
+    engine: &Engine,
+    component: &Component,
+    kind: Kind,
+    export: &'static str,
+    wanted: &'static str,
+) -> Result<(), Unfit> {
+    let types = component.component_type();
+    let why = match types.get_export(engine, export).map(|export| export.ty) {
+        Some(ComponentItem::ComponentFunc(function)) if function.async_() => "it is asynchronous".to_owned(),
+        Some(ComponentItem::ComponentFunc(function)) => match function.typecheck::<(), R>(&types.instance_type()) {
+            Ok(()) => return Ok(()),
+            Err(error) => format!("{error:#}"),
+        },
+        Some(_) | None => "it is no function".to_owned(),
+    };
+    Err(Unfit::Export { export, wanted, world: kind.world(), why })
 }
 
 fn check_import(kind: Kind, import: &str) -> Result<(), Unfit> {
@@ -101,20 +139,83 @@ pub fn interfaces(imports: &[String]) -> BTreeSet<Interface> {
 mod tests {
     use super::*;
 
-    fn shape_of(wat: &str) -> Result<Shape, Unfit> {
+    fn shape_of(component: impl AsRef<[u8]>) -> Result<Shape, Unfit> {
         let engine = Engine::new(&slipway_engine::config(None).unwrap()).unwrap();
-        let component = Component::new(&engine, wat).unwrap();
+        let component = Component::new(&engine, component).unwrap();
         shape(&engine, &component)
     }
 
     /// A component that exports functions of these names and imports these instances.
     fn wat(exports: &[&str], imports: &[&str]) -> String {
         let imports: String = imports.iter().map(|name| format!("(import \"{name}\" (instance))")).collect();
-        let exports: String = exports.iter().map(|name| format!("(export \"{name}\" (func $f))")).collect();
+        let function = |name: &str| if name == "describe" { "$text" } else { "$result" };
+        let exports = exports.iter().map(|name| format!("(export \"{name}\" (func {}))", function(name)));
         format!(
-            "(component {imports} (core module $m (func (export \"f\"))) (core instance $i (instantiate $m))
-             (func $f (canon lift (core func $i \"f\"))) {exports})"
+            r#"(component {imports}
+             (import "slipway:stage/types@0.1.999" (instance $types
+                 (type $details (list (tuple string string)))
+                 (type $failure (record (field "code" string) (field "message" string) (field "retryable" bool)
+                     (field "details" $details)))
+                 (export "failure" (type (eq $failure)))))
+             (alias export $types "failure" (type $failure))
+             (core module $m (memory (export "memory") 1)
+                 (func (export "pointer") (result i32) (i32.const 0)))
+             (core instance $i (instantiate $m))
+             (func $text (result string) (canon lift (core func $i "pointer") (memory (core memory $i "memory"))))
+             (func $result (result (result (error $failure)))
+                 (canon lift (core func $i "pointer") (memory (core memory $i "memory")))) {exports})"#,
+            exports = exports.collect::<String>()
         )
+    }
+
+    /// A component of a world that is written down here, with functions that do nothing.
+    fn of_world(exports: &str) -> Vec<u8> {
+        let world = format!(
+            "package test:odd; world odd {{ use slipway:stage/types@0.1.0.{{failure}}; record other {{ code: string }} \
+             {exports} }}"
+        );
+        let mut resolve = wit_parser::Resolve::default();
+        resolve.push_path(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit")).unwrap();
+        let package = resolve.push_str("odd.wit", &world).unwrap();
+        let world = resolve.select_world(&[package], None).unwrap();
+        let mut module = wit_component::dummy_module(&resolve, world, wit_parser::ManglingAndAbi::Standard32);
+        let encoding = wit_component::StringEncoding::UTF8;
+        wit_component::embed_component_metadata(&mut module, &resolve, world, encoding).unwrap();
+        wit_component::ComponentEncoder::default().module(&module).unwrap().encode().unwrap()
+    }
+
+    #[test]
+    fn an_export_has_the_type_of_its_world() {
+        let describe = "export describe: func() -> string;";
+        let fits = [
+            format!("{describe} export build: func() -> result<_, failure>;"),
+            format!("{describe} export build: func() -> result<_, failure>; export more: func();"),
+        ];
+        for exports in fits {
+            assert_eq!(shape_of(of_world(&exports)).unwrap().kind, Kind::Build, "{exports}");
+        }
+        for (export, exports) in [
+            ("build", format!("{describe} export build: func() -> u32;")),
+            ("build", format!("{describe} export build: func();")),
+            ("build", format!("{describe} export build: func() -> result;")),
+            ("build", format!("{describe} export build: func() -> result<_, string>;")),
+            ("build", format!("{describe} export build: func() -> result<_, other>;")),
+            ("build", format!("{describe} export build: func() -> result<u32, failure>;")),
+            ("build", format!("{describe} export build: func(all: bool) -> result<_, failure>;")),
+            ("build", format!("{describe} export build: interface {{ run: func(); }}")),
+            ("describe", "export describe: func() -> u32; export build: func() -> result<_, failure>;".into()),
+            (
+                "rollback",
+                format!(
+                    "{describe} export plan: func() -> result<_, failure>; export apply: func() -> result<_, failure>; \
+                     export rollback: func();"
+                ),
+            ),
+        ] {
+            let refused = shape_of(of_world(&exports)).unwrap_err();
+            assert!(matches!(refused, Unfit::Export { export: named, .. } if named == export), "{exports}: {refused}");
+            assert!(refused.to_string().contains(&format!("`{export}`")), "{refused}");
+        }
     }
 
     #[test]
@@ -124,10 +225,10 @@ mod tests {
             (&["describe", "test"], Kind::Test),
             (&["describe", "plan", "apply", "rollback"], Kind::Deploy),
         ] {
-            assert_eq!(shape_of(&wat(exports, &[])).unwrap().kind, kind);
+            assert_eq!(shape_of(wat(exports, &[])).unwrap().kind, kind);
         }
         for exports in [&["build"][..], &["describe"], &["describe", "plan"], &["describe", "build", "test"], &[]] {
-            assert!(matches!(shape_of(&wat(exports, &[])), Err(Unfit::NoWorld { .. })), "{exports:?}");
+            assert!(matches!(shape_of(wat(exports, &[])), Err(Unfit::NoWorld { .. })), "{exports:?}");
         }
     }
 
@@ -135,8 +236,8 @@ mod tests {
     fn a_world_has_its_own_imports_and_no_others() {
         let builder = &["describe", "build"][..];
         let deployer = &["describe", "plan", "apply", "rollback"][..];
-        assert!(shape_of(&wat(builder, &["slipway:stage/tools@0.1.0", "wasi:io/error@0.2.6"])).is_ok());
-        assert!(shape_of(&wat(deployer, &["slipway:stage/apps@0.1.0"])).is_ok());
+        assert!(shape_of(wat(builder, &["slipway:stage/tools@0.1.0", "wasi:io/error@0.2.6"])).is_ok());
+        assert!(shape_of(wat(deployer, &["slipway:stage/apps@0.1.0"])).is_ok());
         for (exports, import) in [
             (builder, "slipway:stage/apps@0.1.0"),
             (deployer, "slipway:stage/tools@0.1.0"),
@@ -147,7 +248,7 @@ mod tests {
             (builder, "wasi:io/error@0.3.0"),
             (builder, "evil:corp/backdoor@1.0.0"),
         ] {
-            let refused = shape_of(&wat(exports, &[import])).unwrap_err();
+            let refused = shape_of(wat(exports, &[import])).unwrap_err();
             assert!(matches!(&refused, Unfit::Import { import: named, .. } if named == import), "{refused}");
         }
     }
