@@ -172,6 +172,51 @@ async fn runs_tool() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn waits_for_tool() {
+    let server = Server::start();
+    let pipeline =
+        "name = \"waiting\"\n[stages.only]\nuses = \"./plugins/waits_for_tool.wasm\"\ngrant.tools = [\"rust\"]";
+    let repository = Repository::with(pipeline, &["waits_for_tool"]);
+    server.add("waiting", repository.path()).await;
+    let id = server.trigger("waiting", "main").await;
+    let told = async |text: &str| {
+        let log = server.log(&id).await;
+        log.iter().any(|entry| entry["message"].as_str().unwrap().contains(text))
+    };
+    for _ in 0..600 {
+        if told("cancel me").await || server.get(&format!("/v1/runs/{id}")).await["ended_at"].is_string() {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    server.request("POST", &format!("/v1/runs/{id}/cancel"), None).await;
+    let run = server.end(&id).await;
+    assert_eq!(run["state"], "cancelled", "{run:#}\n{:#?}", server.log(&id).await);
+    assert!(told("the wait was over with 0 lines; cancelled: true").await, "{:#?}", server.log(&id).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hands_over() {
+    let server = Server::start();
+    let run = only(&server, "hands_over", "").await;
+    assert_eq!(stage(&run, "only")["failure"]["code"], "as-told", "{run:#}");
+    let log = server.log(run["id"].as_str().unwrap()).await;
+    assert!(log.iter().any(|entry| entry["message"] == "everything was handed over"), "{run:#}\n{log:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn meets_limits() {
+    let server = Server::start();
+    let run = only(&server, "meets_limits", "grant.tools = [\"rust\"]").await;
+    assert_eq!(run["state"], "passed", "{run:#}");
+    let log = server.log(run["id"].as_str().unwrap()).await;
+    let longest = log.iter().map(|entry| entry.to_string().len()).max().unwrap();
+    assert!(longest < 66 << 10, "{longest}");
+    let step = log.iter().find(|entry| entry["level"] == "step").unwrap()["message"].as_str().unwrap();
+    assert!(step.len() < 1_100 && step.ends_with("bytes cut)"), "{step}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_tool_without_its_grant_is_not_run() {
     let server = Server::start();
     let pipeline = "name = \"greedy\"\n[stages.only]\nuses = \"./plugins/runs_tool.wasm\"\nwith = { tool = \"rust\", program = \"cargo\" }";

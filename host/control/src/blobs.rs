@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tokio::io::AsyncReadExt;
 
 /// The largest blob, in bytes.
-pub const BYTES_MAX: u64 = 2 << 30;
+pub const BYTES_MAX: u64 = slipway_protocol::ARTIFACT_BYTES_MAX;
 /// What is read from a file at once, in bytes.
 const PIECE_BYTES: usize = 1 << 20;
 

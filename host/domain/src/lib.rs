@@ -7,6 +7,7 @@
 pub mod check;
 pub mod definition;
 pub mod grant;
+pub mod key;
 pub mod name;
 pub mod outcome;
 pub mod plugin;

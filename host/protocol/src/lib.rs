@@ -33,5 +33,9 @@ pub const RENEW_SECONDS: u64 = 5;
 /// After how many seconds without a renewal a worker stops what it holds: sooner than
 /// control gives the attempt to another.
 pub const SELF_FENCE_SECONDS: u64 = 20;
+/// The largest artifact, in bytes.
+pub const ARTIFACT_BYTES_MAX: u64 = 2 << 30;
+/// The most bytes of artifacts that are uploaded under a lease.
+pub const UPLOAD_BYTES_MAX: u64 = 8 << 30;
 /// The longest message, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 16 << 20;

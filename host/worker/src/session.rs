@@ -8,15 +8,17 @@ use crate::transfer::{self, Proof, Transfer, Uploaded};
 use crate::workspace::Workspace;
 use slipway_domain::Digest;
 use slipway_domain::plugin::Kind;
+use slipway_protocol::UPLOAD_BYTES_MAX;
 use slipway_protocol::call::{ToolExit, ToolPlan};
+use slipway_protocol::lease::{Artifact, Input};
 use slipway_protocol::message::Metering;
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::{Call, Lease, Reply};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
@@ -34,8 +36,11 @@ pub struct Session {
     transfer: Transfer,
     tools: Tools,
     began: Instant,
+    /// When the guest's time began to run, which is later: its component is compiled first.
+    called_at: OnceLock<Instant>,
     first_call: OnceLock<Duration>,
-    own: Mutex<BTreeSet<Digest>>,
+    left: Mutex<Input>,
+    uploaded: AtomicU64,
     metering: Mutex<Metering>,
     steps: AtomicU64,
 }
@@ -51,17 +56,22 @@ impl Session {
         workspace: Workspace,
         tools: Tools,
     ) -> Arc<Self> {
+        let before = lease.inputs.iter().find(|input| input.stage == lease.stage);
+        let nothing = || Input { stage: lease.stage.clone(), artifacts: Vec::new(), outputs: BTreeMap::new() };
+        let left = Mutex::new(before.cloned().unwrap_or_else(nothing));
         Arc::new(Self {
             lease,
             kind,
             log,
             workspace,
             began: outbox.made(),
+            called_at: OnceLock::new(),
             first_call: OnceLock::new(),
             outbox,
             transfer,
             tools,
-            own: Mutex::default(),
+            left,
+            uploaded: AtomicU64::new(0),
             metering: Mutex::default(),
             steps: AtomicU64::new(1),
         })
@@ -87,7 +97,14 @@ impl Session {
 
     /// Sends the bytes of an artifact to control.
     pub async fn upload(&self, body: impl Fn() -> io::Result<reqwest::Body>) -> Result<Uploaded, transfer::Error> {
-        self.transfer.upload(&Proof::of(&self.lease), body).await
+        let uploaded = self.transfer.upload(&Proof::of(&self.lease), body).await?;
+        self.uploaded.fetch_add(uploaded.size, Ordering::Relaxed);
+        Ok(uploaded)
+    }
+
+    /// How many bytes may still be uploaded under the lease.
+    pub fn upload_bytes_left(&self) -> u64 {
+        UPLOAD_BYTES_MAX.saturating_sub(self.uploaded.load(Ordering::Relaxed))
     }
 
     /// Whether the guest may read an artifact: one of its inputs, or its own.
@@ -98,14 +115,33 @@ impl Session {
             .iter()
             .flat_map(|input| &input.artifacts)
             .any(|artifact| artifact.digest == digest.as_str());
-        among_inputs || self.own.lock().unwrap_or_else(PoisonError::into_inner).contains(digest)
+        among_inputs || self.left().artifacts.iter().any(|artifact| artifact.digest == digest.as_str())
+    }
+
+    /// What an earlier stage has left, when this one needs it, or what this one has left
+    /// itself: in this call and in its earlier phases.
+    pub fn input<T>(&self, stage: &str, read: impl FnOnce(&Input) -> T) -> Option<T> {
+        if stage == self.lease.stage {
+            return Some(read(&self.left()));
+        }
+        self.lease.inputs.iter().find(|input| input.stage == stage).map(read)
     }
 
     /// Remembers an artifact that this attempt has stored.
-    pub fn own(&self, digest: &str) {
-        if let Ok(digest) = Digest::new(digest) {
-            self.own.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+    pub fn stored(&self, artifact: &Artifact) {
+        let mut left = self.left();
+        if !left.artifacts.contains(artifact) {
+            left.artifacts.push(artifact.clone());
         }
+    }
+
+    /// Remembers an output that this attempt has set.
+    pub fn set(&self, name: String, value: String) {
+        self.left().outputs.insert(name, value);
+    }
+
+    fn left(&self) -> MutexGuard<'_, Input> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fetches an artifact that [`Self::may_read`] permits.
@@ -136,9 +172,19 @@ impl Session {
         let _fenced = self.call(Call::ToolExited { start, exit }).await;
     }
 
+    /// How long the guest may take.
+    pub fn limit(&self) -> Duration {
+        Duration::from_millis(self.lease.limits.wall_ms)
+    }
+
+    /// The guest is called now: from here on its time is counted.
+    pub fn call_begins(&self) {
+        self.called_at.get_or_init(Instant::now);
+    }
+
     /// Time left before the call is ended.
     pub fn remaining(&self) -> Duration {
-        Duration::from_millis(self.lease.limits.wall_ms).saturating_sub(self.began.elapsed())
+        self.limit().saturating_sub(self.called_at.get().map_or(Duration::ZERO, Instant::elapsed))
     }
 
     /// Whether somebody has cancelled the run.

@@ -72,6 +72,14 @@ impl Workspace {
         self.folder.join("inputs")
     }
 
+    /// A new file of the host's beside the folders, without a name: nothing else sees it, and
+    /// it is gone once it is closed.
+    pub fn unnamed_file(&self) -> io::Result<std::fs::File> {
+        self.begun.store(true, Ordering::Relaxed);
+        std::fs::create_dir_all(&self.folder)?;
+        tempfile::tempfile_in(&self.folder)
+    }
+
     /// Lays the folders out, once, and returns `/work`.
     pub async fn root(&self) -> Result<&Root, Error> {
         self.root.get_or_try_init(|| self.lay_out()).await

@@ -16,7 +16,13 @@ fn host() -> Fake {
 }
 
 fn answer(status: u16) -> Health {
-    Health { healthy: status == 200, status, message: "the stock is not loaded".into(), time: Duration::from_millis(1) }
+    Health {
+        healthy: status == 200,
+        status,
+        message: "the stock is not loaded".into(),
+        time: Duration::from_millis(1),
+        details: Vec::new(),
+    }
 }
 
 #[test]

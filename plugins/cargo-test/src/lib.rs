@@ -206,7 +206,7 @@ fn verdict(results: &Results, exits: &[Exit], unstarted: Option<Failure>) -> Res
         return Err(failure);
     }
     // A test program that crashed leaves no failed test behind, but cargo knows.
-    if let Some(Err(failure)) = exits.iter().map(|exit| exit.check("cargo test")).find(Result::is_err) {
+    if let Some(Err(failure)) = exits.iter().map(|exit| exit.clone().check("cargo test")).find(Result::is_err) {
         let message = format!("{} although no test failed", failure.message);
         return Err(Failure { code: "tests-failed".into(), message, ..failure });
     }

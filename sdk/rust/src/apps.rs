@@ -12,7 +12,7 @@ use crate::host;
 use crate::host::Host as _;
 
 /// One release of an app.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Release {
     /// The release's id.
     pub id: String,
@@ -20,10 +20,12 @@ pub struct Release {
     pub version: String,
     /// The artifact it runs.
     pub digest: String,
+    /// More facts. None are known yet.
+    pub details: Vec<(String, String)>,
 }
 
 /// What a health check answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Health {
     /// Whether the host counts it as healthy: status 200 to 299 in time.
     pub healthy: bool,
@@ -33,6 +35,8 @@ pub struct Health {
     pub message: String,
     /// How long the answer took.
     pub time: Duration,
+    /// More facts. None are known yet.
+    pub details: Vec<(String, String)>,
 }
 
 /// Returns the release that has the app's traffic.
@@ -56,7 +60,7 @@ pub fn release(app: &str, digest: &str) -> Result<Release, Failure> {
 /// has passed, and returns the last answer. [`Duration::ZERO`] sends one.
 ///
 /// # Errors
-/// Fails with `unknown-release`. An unhealthy answer is an answer.
+/// Fails with `unknown-release` or `invalid-path`. An unhealthy answer is an answer.
 pub fn health(release: &str, path: &str, within: Duration) -> Result<Health, Failure> {
     let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
     host::with(|host| host.apps_health(release, path, within_ms))

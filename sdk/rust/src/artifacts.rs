@@ -23,14 +23,16 @@ pub struct Artifact {
     pub size: u64,
     /// Media type, such as `application/wasm`.
     pub media_type: String,
+    /// More facts. None are known yet.
+    pub details: Vec<(String, String)>,
 }
 
 /// Stores `bytes` under `name`: at most [`BYTES_MAX`], [`create`] and [`put_file`] take
 /// more.
 ///
 /// # Errors
-/// Fails with `not-granted`, `invalid-name`, `exists` (a name is given once) or
-/// `too-large`.
+/// Fails with `invalid-name`, `invalid-media-type`, `exists` (a name is given once),
+/// `too-large` (2 GiB an artifact, 8 GiB an attempt) or `too-many` (1,000 a stage).
 pub fn put(name: &str, media_type: &str, bytes: &[u8]) -> Result<Artifact, Failure> {
     host::with(|host| host.artifacts_put(name, media_type, bytes))
 }
@@ -46,12 +48,13 @@ pub fn put_file(name: &str, media_type: &str, path: &str) -> Result<Artifact, Fa
 /// Begins an artifact that is written piece by piece.
 ///
 /// # Errors
-/// Fails like [`put`].
+/// Fails with `invalid-name`, `invalid-media-type` or `too-many` (16 at the same time).
 pub fn create(name: &str, media_type: &str) -> Result<Writer, Failure> {
     Ok(Writer { handle: host::with(|host| host.artifacts_create(name, media_type))? })
 }
 
-/// Returns the artifacts of an earlier stage that this one needs.
+/// Returns the artifacts of an earlier stage that this one needs, or of this one by its own
+/// name: what it has stored itself, in this call and in earlier phases.
 ///
 /// # Errors
 /// Fails with `not-an-input` when this stage does not need that one.
@@ -63,7 +66,7 @@ pub fn inputs(stage: &str) -> Result<Vec<Artifact>, Failure> {
 /// `offset`. Shorter at the end, empty past it.
 ///
 /// # Errors
-/// Fails with `unknown-artifact`.
+/// Fails with `unknown-artifact` or `too-large`.
 pub fn read(digest: &str, offset: u64, length: u32) -> Result<Vec<u8>, Failure> {
     host::with(|host| host.artifacts_read(digest, offset, length))
 }
@@ -105,7 +108,7 @@ impl Writer {
     /// Stores what was written.
     ///
     /// # Errors
-    /// Fails with `exists` when the name was given meanwhile.
+    /// Fails like [`put`].
     pub fn finish(self) -> Result<Artifact, Failure> {
         self.handle.finish()
     }

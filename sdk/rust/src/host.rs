@@ -11,7 +11,7 @@ use crate::apps::{Health, Release};
 use crate::artifacts::Artifact;
 use crate::log::Level;
 use crate::reports::TestCase;
-use crate::tools::{Command, Exit, Output};
+use crate::tools::{Command, Event, Exit};
 
 #[cfg(target_arch = "wasm32")]
 mod component;
@@ -54,6 +54,8 @@ pub trait Host {
     fn run_parameter(&self, name: &str) -> Option<String>;
     /// `run.set-output`
     fn run_set_output(&self, name: &str, value: &str) -> Result<(), Failure>;
+    /// `run.inputs`
+    fn run_inputs(&self) -> Vec<String>;
     /// `run.input`
     fn run_input(&self, stage: &str, name: &str) -> Result<Option<String>, Failure>;
     /// `run.remaining-ms`
@@ -134,9 +136,9 @@ pub trait WritingArtifact {
 #[expect(clippy::missing_errors_doc, reason = "the WIT files say when each call fails")]
 pub trait RunningProcess {
     /// `process.next`
-    fn next(&self) -> Option<Output>;
+    fn next(&self, within_ms: u32) -> Result<Option<Event>, Failure>;
     /// `process.wait`
-    fn wait(&self) -> Result<Exit, Failure>;
+    fn wait(&self, within_ms: u32) -> Result<Option<Exit>, Failure>;
     /// `process.kill`
     fn kill(&self);
 }

@@ -100,6 +100,11 @@ pub use serde_json::json;
 pub use slipway_sdk_macros::config;
 pub use stage::{NoConfig, Stage};
 
+/// The guide, whose example is compiled with the other examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/plugins-rust.md")]
+struct Guide;
+
 /// What the exporting macros call. Not for authors.
 #[doc(hidden)]
 pub mod export {

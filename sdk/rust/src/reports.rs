@@ -43,12 +43,14 @@ pub struct TestCase {
     pub time: Option<Duration>,
     /// Why it failed or was skipped.
     pub message: Option<String>,
+    /// More facts. Known names are `file`, `line`, `column`, `stdout` and `stderr`.
+    pub details: Vec<(String, String)>,
 }
 
 impl TestCase {
     /// Makes a test that ended as `outcome` says.
     pub fn new(suite: impl Into<String>, name: impl Into<String>, outcome: Outcome) -> Self {
-        Self { suite: suite.into(), name: name.into(), outcome, time: None, message: None }
+        Self { suite: suite.into(), name: name.into(), outcome, time: None, message: None, details: Vec::new() }
     }
 
     /// Makes a test that passed.
@@ -80,6 +82,14 @@ impl TestCase {
         self
     }
 
+    /// Adds a fact: `file`, `line` and `column` say where it stands, `stdout` and `stderr` what
+    /// it wrote.
+    #[must_use]
+    pub fn detail(mut self, name: impl Into<String>, value: impl std::fmt::Display) -> Self {
+        self.details.push((name.into(), value.to_string()));
+        self
+    }
+
     /// Returns its time as the host takes it.
     #[cfg(any(target_arch = "wasm32", test))]
     pub(crate) fn time_us(&self) -> Option<u64> {
@@ -104,7 +114,7 @@ pub fn test_cases(cases: &[TestCase]) -> Result<(), Failure> {
 /// `before` and `after` show it.
 ///
 /// # Errors
-/// Fails with `not-in-this-phase`.
+/// Fails with `not-in-this-phase` or `too-many`: a stage has 100,000.
 pub fn change(action: &str, object: &str, before: Option<&str>, after: Option<&str>) -> Result<(), Failure> {
     host::with(|host| host.reports_change(action, object, before, after))
 }

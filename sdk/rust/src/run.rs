@@ -82,7 +82,16 @@ pub fn set_output(name: &str, value: impl Display) -> Result<(), Failure> {
     host::with(|host| host.run_set_output(name, &value))
 }
 
-/// Returns an output of an earlier stage, or `None` when it set no such output.
+/// Returns the names of the earlier stages that this one needs, directly or through others:
+/// those whose outputs and artifacts it can read.
+#[must_use]
+pub fn inputs() -> Vec<String> {
+    host::with(|host| host.run_inputs())
+}
+
+/// Returns an output of an earlier stage, or `None` when it set no such output. By this
+/// stage's own name it returns what it has set itself, in this call and in earlier phases:
+/// so `apply` and `rollback` find what `plan` and `apply` have left.
 ///
 /// # Errors
 /// Fails with `not-an-input` when this stage does not need that one.

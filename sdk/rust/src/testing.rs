@@ -244,7 +244,7 @@ impl Fake {
     pub fn app_running(self, name: &str, version: &str, bytes: impl AsRef<[u8]>) -> Self {
         self.state.grant("apps", name);
         let digest = artifacts::digest(bytes.as_ref());
-        let release = Release { id: format!("{name}-{version}"), version: version.into(), digest };
+        let release = Release { id: format!("{name}-{version}"), version: version.into(), digest, details: Vec::new() };
         self.state.apps.borrow_mut().add(name, Some(release));
         self
     }

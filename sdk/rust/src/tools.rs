@@ -4,10 +4,13 @@
 //! name. There is no shell: arguments reach the program byte for byte. What a program
 //! prints also goes to the stage's log, line by line, without any doing of the stage.
 
+use std::time::Duration;
+
 use crate::Failure;
 #[cfg(target_arch = "wasm32")]
 use crate::host::Host as _;
 use crate::host::{self, RunningProcess};
+use crate::run;
 
 mod lines;
 
@@ -22,6 +25,7 @@ pub fn command(tool: impl Into<String>, program: impl Into<String>) -> Command {
         env: Vec::new(),
         directory: String::new(),
         stdin: Vec::new(),
+        details: Vec::new(),
     }
 }
 
@@ -40,6 +44,8 @@ pub struct Command {
     pub directory: String,
     /// What the program reads from standard input.
     pub stdin: Vec<u8>,
+    /// More wishes. None are known yet.
+    pub details: Vec<(String, String)>,
 }
 
 impl Command {
@@ -81,17 +87,17 @@ impl Command {
     /// Starts the program.
     ///
     /// # Errors
-    /// Fails with `not-granted`, `unknown-tool`, `unknown-program`, `invalid-directory` or
-    /// `sandbox-unavailable`.
+    /// Fails with `not-granted`, `unknown-tool`, `unknown-program`, `invalid-directory`,
+    /// `invalid-command`, `too-large` or `sandbox-unavailable`.
     pub fn start(&self) -> Result<Process, Failure> {
-        Ok(Process { handle: host::with(|host| host.tools_start(self))? })
+        Ok(Process { handle: host::with(|host| host.tools_start(self))?, lost: None })
     }
 
     /// Runs the program to its end. An unsuccessful end is an [`Exit`] too: see
     /// [`Exit::check`].
     ///
     /// # Errors
-    /// Fails like [`start`](Command::start).
+    /// Fails like [`start`](Command::start) and [`wait`](Process::wait).
     pub fn run(&self) -> Result<Exit, Failure> {
         self.start()?.wait()
     }
@@ -99,7 +105,7 @@ impl Command {
     /// Runs the program to its end and keeps what it wrote to standard output.
     ///
     /// # Errors
-    /// Fails like [`start`](Command::start).
+    /// Fails like [`start`](Command::start) and [`wait`](Process::wait).
     pub fn capture(&self) -> Result<Captured, Failure> {
         let mut process = self.start()?;
         let mut stdout = Vec::new();
@@ -130,6 +136,15 @@ pub struct Output {
     pub bytes: Vec<u8>,
 }
 
+/// What has happened to a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It wrote something.
+    Output(Output),
+    /// It has ended, and all that it wrote was handed out.
+    Ended,
+}
+
 /// What a program printed, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captured {
@@ -140,7 +155,7 @@ pub struct Captured {
 }
 
 /// How a program ended, as the host saw it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Exit {
     /// The exit status, or `None` when a signal ended it.
     pub code: Option<i32>,
@@ -152,6 +167,8 @@ pub struct Exit {
     pub memory_peak_bytes: u64,
     /// Time from start to end, in milliseconds.
     pub wall_ms: u64,
+    /// More facts. None are known yet.
+    pub details: Vec<(String, String)>,
 }
 
 impl Exit {
@@ -181,24 +198,52 @@ impl Exit {
     }
 }
 
-/// A running program, as an iterator over what it writes. Dropping it ends the program
-/// and all it started.
+/// How long the host is asked to wait at a time. It says at once when the run is cancelled,
+/// so this is only how often it is asked.
+const LOOK_MS: u32 = 10_000;
+
+/// A running program, as an iterator over what it writes. The iterator stops when the program
+/// has ended, when the host has lost it, and when the run is cancelled;
+/// [`wait`](Process::wait) tells which. Dropping it ends the program and all it started.
 pub struct Process {
     handle: Box<dyn RunningProcess>,
+    lost: Option<Failure>,
 }
 
 impl Process {
-    /// Iterates over whole lines of both streams, until the program has ended.
+    /// Iterates over whole lines of both streams, until the program has ended or the run is
+    /// cancelled.
     pub fn lines(&mut self) -> Lines<'_> {
         Lines::new(self)
+    }
+
+    /// Waits at most `within` for what happens next, and returns `None` when nothing has. This
+    /// is the way to serve several programs, or to do something else while one is silent.
+    ///
+    /// # Errors
+    /// Fails with `tool-lost` when the host does not know what became of the program.
+    pub fn next_within(&mut self, within: Duration) -> Result<Option<Event>, Failure> {
+        self.handle.next(u32::try_from(within.as_millis()).unwrap_or(u32::MAX))
     }
 
     /// Waits for the end, passing over output that was not read.
     ///
     /// # Errors
-    /// Fails where the host lost the program.
+    /// Fails with `tool-lost` when the host does not know what became of the program, and with
+    /// `cancelled` when the run was cancelled before it ended: then the program is ended.
     pub fn wait(self) -> Result<Exit, Failure> {
-        self.handle.wait()
+        if let Some(lost) = self.lost {
+            return Err(lost);
+        }
+        loop {
+            // Asked for even when the run is cancelled: it may have ended before.
+            let within_ms = if run::cancelled() { 0 } else { LOOK_MS };
+            match self.handle.wait(within_ms)? {
+                Some(exit) => return Ok(exit),
+                None if run::cancelled() => return Err(Failure::new("cancelled", "the run was cancelled")),
+                None => {}
+            }
+        }
     }
 
     /// Ends the program now.
@@ -211,7 +256,15 @@ impl Iterator for Process {
     type Item = Output;
 
     fn next(&mut self) -> Option<Output> {
-        self.handle.next()
+        while self.lost.is_none() && !run::cancelled() {
+            match self.handle.next(LOOK_MS) {
+                Ok(Some(Event::Output(output))) => return Some(output),
+                Ok(Some(Event::Ended)) => return None,
+                Ok(None) => {}
+                Err(lost) => self.lost = Some(lost),
+            }
+        }
+        None
     }
 }
 

@@ -1,11 +1,11 @@
 //! `artifacts`: what was uploaded under the lease gets a name.
 
-use super::run::{NAME_RULE, is_name};
 use super::{Broker, Done, Keep};
 use crate::clock;
 use crate::scheduler::CallContext;
 use crate::store::Write;
 use crate::store::rows::ArtifactRow;
+use slipway_domain::key::{NAME_RULE, is_media_type, is_name};
 use slipway_protocol::Reply;
 use slipway_protocol::lease::Artifact;
 
@@ -20,10 +20,7 @@ pub(super) async fn put(broker: &Broker, context: &CallContext, name: &str, medi
             format!("`{}` cannot name an artifact: {NAME_RULE}", name.escape_debug()),
         );
     }
-    let media_type_fits = media_type.len() <= 127
-        && media_type.split('/').count() == 2
-        && media_type.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$&^_.+-/;= ".contains(&byte));
-    if !media_type_fits {
+    if !is_media_type(media_type) {
         return Done::refused("invalid-media-type", format!("`{}` is no media type", media_type.escape_debug()));
     }
     // What a stage names has to be what it uploaded, so that it cannot point at another's.

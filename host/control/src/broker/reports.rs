@@ -38,6 +38,8 @@ pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
                 outcome: case.outcome.clone(),
                 time_us: case.time_us,
                 message: case.message.as_deref().map(|message| cut(message, MESSAGE_BYTES_MAX)),
+                // On the journal with the call; rows have no place for them yet.
+                details: Vec::new(),
             },
         })
     });

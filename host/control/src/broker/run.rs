@@ -3,21 +3,13 @@
 use super::{Done, Keep};
 use crate::scheduler::CallContext;
 use crate::store::Write;
+use slipway_domain::key::{NAME_RULE, is_name};
 use slipway_protocol::Reply;
 
 /// The longest value, in bytes.
 const VALUE_BYTES_MAX: usize = 64 << 10;
 /// The most outputs of a stage.
 const OUTPUTS_MAX: usize = 256;
-
-/// Whether a text can name an output or an artifact: it can then also name a file.
-pub(super) fn is_name(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-".contains(&byte);
-    !text.is_empty() && text.len() <= 128 && !text.starts_with('.') && text.bytes().all(plain)
-}
-
-/// The rule of [`is_name`], for messages.
-pub(super) const NAME_RULE: &str = "use 1 to 128 letters, digits and `.`, `_`, `+`, `-`, not beginning with `.`";
 
 pub(super) fn set_output(context: &CallContext, name: &str, value: &str) -> Done {
     if !is_name(name) {

@@ -123,6 +123,7 @@ fn test_cases_have_outcomes_and_limits() {
         outcome: outcome.into(),
         time_us: None,
         message: None,
+        details: Vec::new(),
     };
     let mut context = context("test", &[]);
     let done = reports::test_cases(&context, &[case("passed"), case("failed"), case("skipped")]);

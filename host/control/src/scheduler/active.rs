@@ -137,6 +137,12 @@ impl Active {
         self.pipeline.needs(stage).iter().map(|need| self.left.get(need).unwrap_or(&empty).input(need)).collect()
     }
 
+    /// The same, and what its own earlier phases have left, under its own name.
+    pub(super) fn inputs_and_own(&self, stage: &StageName) -> Vec<Input> {
+        let own = self.left.get(stage).map(|left| left.input(stage));
+        self.inputs(stage).into_iter().chain(own).collect()
+    }
+
     /// The rows of the run and all its stages as they stand now.
     pub(super) fn rows(&mut self) -> Vec<Write> {
         let at = now();

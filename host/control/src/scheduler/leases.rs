@@ -3,15 +3,13 @@
 use super::{Inner, Scheduler};
 use slipway_domain::run::Loss;
 use slipway_domain::{Digest, Epoch, RunId, StageName};
-use slipway_protocol::{FromControl, LEASE_TTL_SECONDS, Reply};
+use slipway_protocol::{FromControl, LEASE_TTL_SECONDS, Reply, UPLOAD_BYTES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The most uploads under a lease.
 const UPLOADS_MAX: usize = 2_000;
-/// The most bytes that are uploaded under a lease.
-const UPLOAD_BYTES_MAX: u64 = 8 << 30;
 
 /// The name of a worker process, new at each of its starts, behind that of its token.
 pub type WorkerName = String;

@@ -39,8 +39,9 @@ pub struct Ending {
 /// there is nobody to tell. Dropping the future ends the call.
 pub async fn execute(engine: &Engine, component: &Ready, session: &Arc<Session>) -> Option<Ending> {
     let began = Instant::now();
+    session.call_begins();
     let mut store = slipway_engine::store(engine, State::new(Arc::clone(session)));
-    let limit = Duration::from_millis(session.lease.limits.wall_ms);
+    let limit = session.limit();
     let result = {
         let mut call = pin!(tokio::time::timeout(limit, call(&mut store, component, &session.lease.phase)));
         let mut standing = session.standing();

@@ -1,6 +1,7 @@
 //! What a Store holds beside the guest.
 
 use crate::runtime::stdio::stream;
+use crate::runtime::wit::v0::Writing;
 use crate::session::Session;
 use sha2::{Digest as _, Sha256};
 use slipway_domain::plugin::Kind;
@@ -20,6 +21,8 @@ pub struct State {
     pub limits: Limits,
     /// The guest's resources.
     pub table: ResourceTable,
+    /// The artifacts that it is writing.
+    pub writing: Writing,
     wasi: WasiCtx,
 }
 
@@ -28,7 +31,7 @@ impl State {
     pub fn new(session: Arc<Session>) -> Self {
         let limits = Limits::new(session.lease.limits.memory_bytes);
         let wasi = wasi(&session);
-        Self { session, limits, table: slipway_engine::resources(), wasi }
+        Self { session, limits, table: slipway_engine::resources(), writing: Writing::default(), wasi }
     }
 
     /// This state, for a host function that the guest has just called.

@@ -6,7 +6,7 @@ pub mod init;
 pub mod process;
 pub mod sandbox;
 
-pub use process::ToolProcess;
+pub use process::{ToolEvent, ToolProcess};
 pub use sandbox::{Availability, probe};
 
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
@@ -46,7 +46,6 @@ impl Tools {
         plan: ToolPlan,
         command: Command,
     ) -> Result<ToolProcess, Failure> {
-        check_words(&command)?;
         let root = session.workspace.root().await.map_err(|error| Failure::new("host", error.to_string()))?;
         let directory = if command.directory.is_empty() { "." } else { &command.directory };
         if !root.is_folder(directory) {
@@ -81,7 +80,8 @@ impl Tools {
     }
 }
 
-fn check_words(command: &Command) -> Result<(), Failure> {
+/// Refuses a command that cannot be run, whatever was granted.
+pub fn check_words(command: &Command) -> Result<(), Failure> {
     let words = command.args.iter().chain(command.env.iter().flat_map(|(name, value)| [name, value]));
     let (count, bytes) = words.clone().fold((0, 0), |(count, bytes), word| (count + 1, bytes + word.len()));
     if count > WORDS_MAX || bytes > WORDS_BYTES_MAX {

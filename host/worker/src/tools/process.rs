@@ -31,6 +31,15 @@ const USAGE_BYTES_MAX: u64 = 4 << 10;
 
 type Output = (&'static str, Vec<u8>);
 
+/// What has happened to a tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToolEvent {
+    /// It wrote bytes to the stream of this name.
+    Output(&'static str, Vec<u8>),
+    /// It has ended, and all that it wrote was handed out.
+    Ended,
+}
+
 /// A tool that was started. Dropping it ends the tool and all that it started.
 pub struct ToolProcess {
     output: mpsc::Receiver<Output>,
@@ -40,17 +49,25 @@ pub struct ToolProcess {
 }
 
 impl ToolProcess {
-    /// Waits for the next output; `None` once the tool has ended.
-    pub async fn next(&mut self) -> Option<Output> {
-        self.output.recv().await
+    /// Waits for what happens next. Nothing is lost when the future is dropped before.
+    pub async fn next(&mut self) -> Result<ToolEvent, Failure> {
+        match self.output.recv().await {
+            Some((stream, bytes)) => Ok(ToolEvent::Output(stream, bytes)),
+            None => self.end().await.map(|_exit| ToolEvent::Ended),
+        }
     }
 
-    /// Waits for the end, passing over output.
+    /// Waits for the end, passing over output. Nothing else is lost when the future is dropped
+    /// before.
     pub async fn wait(&mut self) -> Result<ToolExit, Failure> {
         while self.output.recv().await.is_some() {}
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Result<ToolExit, Failure> {
         match self.exit.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(exit)) => exit.clone(),
-            Ok(None) | Err(_) => Err(Failure::new("host", "the tool's end was not seen")),
+            Ok(None) | Err(_) => Err(Failure::new("tool-lost", "the tool's end was not seen")),
         }
     }
 
@@ -143,7 +160,8 @@ impl Running {
                 read.await;
             }
         }
-        let status = child.wait().await.map_err(|error| Failure::new("host", format!("the tool was lost: {error}")))?;
+        let status =
+            child.wait().await.map_err(|error| Failure::new("tool-lost", format!("the tool was lost: {error}")))?;
         let exit = self.exit(status);
         self.session.tool_exited(self.seq, exit).await;
         Ok(exit)
@@ -202,4 +220,41 @@ fn usage(scratch: &Path) -> Usage {
         Ok(serde_json::from_str(&text)?)
     };
     read().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Exit = Option<Result<ToolExit, Failure>>;
+
+    fn process(output: mpsc::Receiver<Output>, exit: watch::Receiver<Exit>) -> ToolProcess {
+        let task = AbortOnDropHandle::new(tokio::spawn(async {}));
+        ToolProcess { output, exit, kill: Arc::default(), _task: task }
+    }
+
+    #[tokio::test]
+    async fn the_end_comes_after_the_output_and_is_told_as_often_as_it_is_asked_for() {
+        let (output_sender, output) = mpsc::channel(PIECES);
+        let (exit_sender, exit) = watch::channel(None);
+        let mut process = process(output, exit);
+        output_sender.send(("stdout", b"a".to_vec())).await.unwrap();
+        exit_sender.send_replace(Some(Ok(ToolExit::default())));
+        drop(output_sender);
+        assert_eq!(process.next().await.unwrap(), ToolEvent::Output("stdout", b"a".to_vec()));
+        for _ in 0..2 {
+            assert_eq!(process.next().await.unwrap(), ToolEvent::Ended);
+        }
+        assert_eq!(process.wait().await.unwrap(), ToolExit::default());
+    }
+
+    #[tokio::test]
+    async fn a_tool_whose_end_is_not_seen_is_lost_and_has_not_ended() {
+        let (output_sender, output) = mpsc::channel(PIECES);
+        let (exit_sender, exit) = watch::channel(None);
+        let mut process = process(output, exit);
+        drop((output_sender, exit_sender));
+        assert_eq!(process.next().await.unwrap_err().code, "tool-lost");
+        assert_eq!(process.wait().await.unwrap_err().code, "tool-lost");
+    }
 }

@@ -172,7 +172,7 @@ mod tests {
             let with = |args: Vec<String>, env: Vec<(String, String)>| {
                 let command = Command {
                     tool: "rust".into(), program: "cargo".into(), args, env,
-                    directory: String::new(), stdin: Vec::new(),
+                    directory: String::new(), stdin: Vec::new(), details: Vec::new(),
                 };
                 arguments(&Layout {
                     work: Path::new("/w"), inputs: Path::new("/i"), scratch: Path::new("/s"),

@@ -9,7 +9,7 @@ use crate::artifacts::Artifact;
 use crate::log::Level;
 use crate::raw::imports::slipway::stage as wit;
 use crate::reports::TestCase;
-use crate::tools::{Command, Exit, Output, Stream};
+use crate::tools::{Command, Event, Exit, Output, Stream};
 
 /// Calls the host. The type is known here, so that a component imports only the functions
 /// which it calls.
@@ -63,6 +63,10 @@ impl Host for Component {
 
     fn run_set_output(&self, name: &str, value: &str) -> Result<(), Failure> {
         Ok(wit::run::set_output(name, value)?)
+    }
+
+    fn run_inputs(&self) -> Vec<String> {
+        wit::run::inputs()
     }
 
     fn run_input(&self, stage: &str, name: &str) -> Result<Option<String>, Failure> {
@@ -182,21 +186,28 @@ impl WritingArtifact for wit::artifacts::Writer {
 }
 
 impl RunningProcess for wit::tools::Process {
-    fn next(&self) -> Option<Output> {
-        let output = Self::next(self)?;
-        let stream = if output.name == "stderr" { Stream::Stderr } else { Stream::Stdout };
-        Some(Output { stream, bytes: output.bytes })
+    fn next(&self, within_ms: u32) -> Result<Option<Event>, Failure> {
+        let Some(event) = Self::next(self, within_ms)? else { return Ok(None) };
+        let stream = match event.name.as_str() {
+            "stdout" => Stream::Stdout,
+            "stderr" => Stream::Stderr,
+            "ended" => return Ok(Some(Event::Ended)),
+            // Of a later version of the contract: as good as nothing.
+            _ => return Ok(None),
+        };
+        Ok(Some(Event::Output(Output { stream, bytes: event.bytes })))
     }
 
-    fn wait(&self) -> Result<Exit, Failure> {
-        let exit = Self::wait(self)?;
-        Ok(Exit {
+    fn wait(&self, within_ms: u32) -> Result<Option<Exit>, Failure> {
+        let exit = Self::wait(self, within_ms)?;
+        Ok(exit.map(|exit| Exit {
             code: exit.code,
             signal: exit.signal,
             cpu_ms: exit.cpu_ms,
             memory_peak_bytes: exit.memory_peak_bytes,
             wall_ms: exit.wall_ms,
-        })
+            details: exit.details,
+        }))
     }
 
     fn kill(&self) {
@@ -212,7 +223,13 @@ impl SecretHandle for wit::secrets::Secret {
 
 impl From<wit::artifacts::Artifact> for Artifact {
     fn from(artifact: wit::artifacts::Artifact) -> Self {
-        Self { name: artifact.name, digest: artifact.digest, size: artifact.size, media_type: artifact.media_type }
+        Self {
+            name: artifact.name,
+            digest: artifact.digest,
+            size: artifact.size,
+            media_type: artifact.media_type,
+            details: artifact.details,
+        }
     }
 }
 
@@ -226,6 +243,7 @@ impl From<&Command> for wit::tools::Command {
             env: command.env,
             directory: command.directory,
             stdin: command.stdin,
+            details: command.details,
         }
     }
 }
@@ -238,13 +256,14 @@ impl From<&TestCase> for wit::reports::TestCase {
             outcome: case.outcome.as_str().to_owned(),
             time_us: case.time_us(),
             message: case.message.clone(),
+            details: case.details.clone(),
         }
     }
 }
 
 impl From<wit::apps::ReleaseInfo> for Release {
     fn from(release: wit::apps::ReleaseInfo) -> Self {
-        Self { id: release.id, version: release.version, digest: release.digest }
+        Self { id: release.id, version: release.version, digest: release.digest, details: release.details }
     }
 }
 
@@ -255,6 +274,7 @@ impl From<wit::apps::HealthInfo> for Health {
             status: health.status,
             message: health.message,
             time: std::time::Duration::from_micros(health.time_us),
+            details: health.details,
         }
     }
 }

@@ -37,6 +37,7 @@ impl Apps {
             status: 200,
             message: "ok".into(),
             time: Duration::from_millis(1),
+            details: Vec::new(),
         };
         Self { apps: BTreeMap::new(), answer: Rc::new(answer), checks: Vec::new() }
     }
@@ -60,6 +61,7 @@ impl Apps {
             id: format!("{app}-candidate-{}", entry.candidates.len() + 1),
             version: version.into(),
             digest: digest.into(),
+            details: Vec::new(),
         };
         entry.candidates.push(Candidate { release: release.clone(), healthy: false });
         release

@@ -12,7 +12,13 @@ use crate::artifacts::{Artifact, BYTES_MAX};
 use crate::host::WritingArtifact;
 
 /// The longest name.
-const NAME_BYTES_MAX: usize = 255;
+const NAME_BYTES_MAX: usize = 128;
+/// The longest media type.
+const MEDIA_TYPE_BYTES_MAX: usize = 127;
+/// The most artifacts that are written at the same time.
+const WRITERS_MAX: usize = 16;
+/// The most artifacts of a stage.
+const ARTIFACTS_MAX: usize = 1_000;
 
 /// Returns the digest of bytes, as the host writes it.
 pub(super) fn digest(bytes: &[u8]) -> String {
@@ -45,28 +51,50 @@ impl State {
     pub(super) fn keep(&self, name: &str, media_type: &str, bytes: &[u8]) -> Artifact {
         let digest = digest(bytes);
         self.blobs.borrow_mut().insert(digest.clone(), bytes.to_vec());
-        Artifact { name: name.into(), digest, size: bytes.len() as u64, media_type: media_type.into() }
+        let size = bytes.len() as u64;
+        Artifact { name: name.into(), digest, size, media_type: media_type.into(), details: Vec::new() }
     }
 
     /// Refuses what cannot become an artifact of this stage.
-    pub(super) fn check_artifact(&self, name: &str) -> Result<(), Failure> {
+    pub(super) fn check_artifact(&self, name: &str, media_type: &str) -> Result<(), Failure> {
         if self.is_withdrawn("artifacts", "") {
             return Err(refusal("not-granted", "this stage may not store artifacts"));
         }
         if !is_key(name) {
             return Err(refusal("invalid-name", &format!("`{name}` cannot name an artifact")));
         }
-        if self.artifacts.borrow().iter().any(|artifact| artifact.name == name) {
-            return Err(refusal("exists", &format!("there is an artifact `{name}` already")));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&^_.+-/;= ".contains(&byte);
+        let is_media_type = media_type.len() <= MEDIA_TYPE_BYTES_MAX
+            && media_type.split('/').count() == 2
+            && media_type.bytes().all(plain);
+        if !is_media_type {
+            return Err(refusal("invalid-media-type", &format!("`{media_type}` is no media type")));
         }
+        Ok(())
+    }
+
+    /// Refuses a writer beyond those that may be open.
+    pub(super) fn check_writers(&self) -> Result<(), Failure> {
+        if self.writers.get() >= WRITERS_MAX {
+            return Err(refusal("too-many", "at most 16 artifacts are written at the same time"));
+        }
+        self.writers.set(self.writers.get() + 1);
         Ok(())
     }
 
     /// Stores an artifact of this stage.
     pub(super) fn store(&self, name: &str, media_type: &str, bytes: &[u8]) -> Result<Artifact, Failure> {
-        self.check_artifact(name)?;
+        self.check_artifact(name, media_type)?;
         let artifact = self.keep(name, media_type, bytes);
-        self.artifacts.borrow_mut().push(artifact.clone());
+        let mut artifacts = self.artifacts.borrow_mut();
+        match artifacts.iter().find(|before| before.name == name) {
+            Some(before) if *before == artifact => {}
+            Some(_) => return Err(refusal("exists", &format!("there is another artifact `{name}` already"))),
+            None if artifacts.len() >= ARTIFACTS_MAX => {
+                return Err(refusal("too-many", "a stage has at most 1,000 artifacts"));
+            }
+            None => artifacts.push(artifact.clone()),
+        }
         Ok(artifact)
     }
 
@@ -100,6 +128,12 @@ impl WritingArtifact for Writing {
 
     fn finish(&self) -> Result<Artifact, Failure> {
         self.state.store(&self.name, &self.media_type, &self.bytes.borrow())
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.state.writers.set(self.state.writers.get().saturating_sub(1));
     }
 }
 

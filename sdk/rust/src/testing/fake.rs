@@ -70,6 +70,7 @@ pub(super) struct State {
     pub(super) log: RefCell<Vec<LogEntry>>,
     pub(super) steps: RefCell<Vec<StepRecord>>,
     pub(super) artifacts: RefCell<Vec<Artifact>>,
+    pub(super) writers: Cell<usize>,
     pub(super) blobs: RefCell<BTreeMap<String, Vec<u8>>>,
     pub(super) tools: RefCell<BTreeMap<String, BTreeMap<String, Program>>>,
     pub(super) commands: RefCell<Vec<Command>>,
@@ -108,6 +109,7 @@ impl State {
             log: RefCell::default(),
             steps: RefCell::default(),
             artifacts: RefCell::default(),
+            writers: Cell::default(),
             blobs: RefCell::default(),
             tools: RefCell::default(),
             commands: RefCell::default(),
@@ -223,7 +225,14 @@ impl Host for State {
         Ok(())
     }
 
+    fn run_inputs(&self) -> Vec<String> {
+        self.inputs.borrow().keys().cloned().collect()
+    }
+
     fn run_input(&self, stage: &str, name: &str) -> Result<Option<String>, Failure> {
+        if stage == self.run_stage() {
+            return Ok(self.outputs.borrow().get(name).cloned());
+        }
         let inputs = self.inputs.borrow();
         let input = inputs.get(stage).ok_or_else(|| not_an_input(stage))?;
         Ok(input.outputs.get(name).cloned())
@@ -254,14 +263,15 @@ impl Host for State {
     }
 
     fn artifacts_put_file(&self, name: &str, media_type: &str, path: &str) -> Result<Artifact, Failure> {
-        self.check_artifact(name)?;
+        self.check_artifact(name, media_type)?;
         let bytes = below(&self.workspace(), path).and_then(|path| std::fs::read(path).ok());
         let bytes = bytes.ok_or_else(|| refusal("no-such-file", &format!("the workspace has no `{path}`")))?;
         self.store(name, media_type, &bytes)
     }
 
     fn artifacts_create(&self, name: &str, media_type: &str) -> Result<Box<dyn WritingArtifact>, Failure> {
-        self.check_artifact(name)?;
+        self.check_artifact(name, media_type)?;
+        self.check_writers()?;
         Ok(Box::new(Writing {
             state: self.itself.upgrade().expect("a call comes through the fake"),
             name: name.into(),
@@ -271,6 +281,9 @@ impl Host for State {
     }
 
     fn artifacts_inputs(&self, stage: &str) -> Result<Vec<Artifact>, Failure> {
+        if stage == self.run_stage() {
+            return Ok(self.artifacts.borrow().clone());
+        }
         let inputs = self.inputs.borrow();
         Ok(inputs.get(stage).ok_or_else(|| not_an_input(stage))?.artifacts.clone())
     }

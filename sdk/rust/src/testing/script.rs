@@ -3,9 +3,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use super::fake::refusal;
 use crate::Failure;
 use crate::host::RunningProcess;
-use crate::tools::{Exit, Output, Stream};
+use crate::tools::{Event, Exit, Output, Stream};
 
 /// The signal that `kill` sends.
 const SIGKILL: i32 = 9;
@@ -16,6 +17,8 @@ pub struct Script {
     pub(super) outputs: VecDeque<Output>,
     pub(super) exit: Exit,
     pub(super) refused: Option<Failure>,
+    pub(super) lost: bool,
+    pub(super) hangs: bool,
 }
 
 impl Default for Script {
@@ -28,7 +31,8 @@ impl Script {
     /// Makes a program that writes nothing and ends with status 0.
     #[must_use]
     pub fn new() -> Self {
-        Self { outputs: VecDeque::new(), exit: Exit { code: Some(0), ..Exit::default() }, refused: None }
+        let exit = Exit { code: Some(0), ..Exit::default() };
+        Self { outputs: VecDeque::new(), exit, refused: None, lost: false, hangs: false }
     }
 
     /// Makes a program that the host does not start.
@@ -65,6 +69,20 @@ impl Script {
         self
     }
 
+    /// Writes what it writes and then does not end by itself.
+    #[must_use]
+    pub fn hangs(mut self) -> Self {
+        self.hangs = true;
+        self
+    }
+
+    /// Is lost by the host after what it writes.
+    #[must_use]
+    pub fn lost(mut self) -> Self {
+        self.lost = true;
+        self
+    }
+
     fn output(mut self, stream: Stream, bytes: &[u8]) -> Self {
         self.outputs.push_back(Output { stream, bytes: bytes.to_vec() });
         self
@@ -74,29 +92,49 @@ impl Script {
 /// A fake program that was started.
 pub(super) struct Running {
     outputs: RefCell<VecDeque<Output>>,
-    exit: Cell<Exit>,
+    exit: RefCell<Exit>,
+    lost: bool,
+    hangs: Cell<bool>,
 }
 
 impl Running {
     pub(super) fn new(script: Script) -> Self {
-        Self { outputs: RefCell::new(script.outputs), exit: Cell::new(script.exit) }
+        Self {
+            outputs: RefCell::new(script.outputs),
+            exit: RefCell::new(script.exit),
+            lost: script.lost,
+            hangs: Cell::new(script.hangs),
+        }
+    }
+
+    /// How it ended, if it has.
+    fn end(&self) -> Result<Option<Exit>, Failure> {
+        if self.lost {
+            return Err(refusal("tool-lost", "the tool's end was not seen"));
+        }
+        Ok(if self.hangs.get() { None } else { Some(self.exit.borrow().clone()) })
     }
 }
 
 impl RunningProcess for Running {
-    fn next(&self) -> Option<Output> {
-        self.outputs.borrow_mut().pop_front()
+    fn next(&self, _within_ms: u32) -> Result<Option<Event>, Failure> {
+        let output = self.outputs.borrow_mut().pop_front();
+        match output {
+            Some(output) => Ok(Some(Event::Output(output))),
+            None => Ok(self.end()?.map(|_| Event::Ended)),
+        }
     }
 
-    fn wait(&self) -> Result<Exit, Failure> {
+    fn wait(&self, _within_ms: u32) -> Result<Option<Exit>, Failure> {
         self.outputs.borrow_mut().clear();
-        Ok(self.exit.get())
+        self.end()
     }
 
     fn kill(&self) {
         // A program that has written everything may have ended by itself before.
-        if !self.outputs.borrow().is_empty() {
-            self.exit.set(Exit { code: None, signal: Some(SIGKILL), ..self.exit.get() });
+        if self.hangs.take() || !self.outputs.borrow().is_empty() {
+            let mut exit = self.exit.borrow_mut();
+            (exit.code, exit.signal) = (None, Some(SIGKILL));
         }
         self.outputs.borrow_mut().clear();
     }

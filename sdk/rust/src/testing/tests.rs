@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::apps as sdk_apps;
 use crate::artifacts as sdk_artifacts;
-use crate::tools::{Exit, Stream, command};
+use crate::tools::{Event, Exit, Output, Stream, command};
 use crate::{json, log, reports, run, secrets, workspace};
 
 fn code<T: std::fmt::Debug>(result: Result<T, Failure>) -> String {
@@ -82,12 +82,25 @@ fn inputs_are_those_that_the_stage_needs() {
     fake.run(|| {
         assert_eq!(run::input("build", "count").unwrap().as_deref(), Some("3"));
         assert_eq!(run::input("build", "size").unwrap(), None);
+        assert_eq!(run::inputs(), ["build"]);
         assert_eq!(code(run::input("other", "count")), "not-an-input");
         let artifacts = sdk_artifacts::inputs("build").unwrap();
         assert_eq!(artifacts[0].size, 4);
         assert_eq!(sdk_artifacts::read_all(&artifacts[0].digest).unwrap(), b"\0asm");
         assert_eq!(std::fs::read(workspace::input("build", "app.wasm")).unwrap(), b"\0asm");
         assert_eq!(code(sdk_artifacts::inputs("other")), "not-an-input");
+    });
+}
+
+#[test]
+fn what_a_phase_leaves_is_read_by_the_stage_s_own_name() {
+    let fake = Fake::new();
+    fake.plan(|| run::set_output("before", 1)).unwrap();
+    fake.call(|| sdk_artifacts::put("note", "text/plain", b"x").map(drop)).unwrap();
+    fake.run(|| {
+        assert_eq!(run::input(&run::stage(), "before").unwrap().as_deref(), Some("1"));
+        assert_eq!(sdk_artifacts::inputs(&run::stage()).unwrap()[0].name, "note");
+        assert!(run::inputs().is_empty());
     });
 }
 
@@ -168,10 +181,18 @@ fn an_artifact_can_be_written_in_pieces() {
         assert_eq!(sdk_artifacts::read(&artifact.digest, artifact.size, 5).unwrap(), b"");
         assert_eq!(sdk_artifacts::read_all(&artifact.digest).unwrap().len(), 4_194_310);
 
+        let again = sdk_artifacts::put("c", "text/plain", b"c").unwrap();
+        assert_eq!(sdk_artifacts::put("c", "text/plain", b"c").unwrap(), again, "the same again is no error");
+        for media_type in ["text", "", "a/b/c", "text/\n"] {
+            assert_eq!(code(sdk_artifacts::create("d", media_type)), "invalid-media-type");
+        }
+        let writers: Vec<_> = (0..16).map(|_| sdk_artifacts::create("d", "text/plain").unwrap()).collect();
+        assert_eq!(code(sdk_artifacts::create("d", "text/plain")), "too-many");
+        drop(writers);
         drop(sdk_artifacts::create("b", "text/plain").unwrap());
         assert_eq!(code(sdk_artifacts::read("sha256:00", 0, 5)), "unknown-artifact");
     });
-    assert_eq!(fake.artifacts().len(), 1);
+    assert_eq!(fake.artifacts().len(), 2);
 }
 
 #[test]
@@ -247,6 +268,53 @@ fn a_killed_process_ends_by_a_signal() {
         assert_eq!(failure.message, "`cargo` was ended by signal 9");
     });
     assert_eq!(Exit::default().check("x").unwrap_err().message, "`x` did not end by itself");
+}
+
+#[test]
+fn a_silent_process_is_looked_at_without_waiting() {
+    let fake = Fake::new()
+        .tool("rust", "cargo", |_| Script::new().stdout("a").hangs())
+        .tool("rust", "rustc", |_| Script::new().stdout("b"));
+    fake.run(|| {
+        let (mut silent, mut other) =
+            (command("rust", "cargo").start().unwrap(), command("rust", "rustc").start().unwrap());
+        let output = |bytes: &[u8]| Some(Event::Output(Output { stream: Stream::Stdout, bytes: bytes.to_vec() }));
+        assert_eq!(silent.next_within(Duration::ZERO).unwrap(), output(b"a"));
+        assert_eq!(silent.next_within(Duration::ZERO).unwrap(), None);
+        assert_eq!(other.next_within(Duration::ZERO).unwrap(), output(b"b"));
+        for _ in 0..2 {
+            assert_eq!(other.next_within(Duration::ZERO).unwrap(), Some(Event::Ended));
+        }
+        assert!(other.wait().unwrap().success());
+        silent.kill();
+        assert_eq!(silent.next(), None);
+        assert_eq!(silent.wait().unwrap().signal, Some(9));
+    });
+}
+
+#[test]
+fn a_process_that_is_lost_is_not_one_that_has_ended() {
+    let fake = Fake::new().tool("rust", "cargo", |_| Script::new().stdout("a").lost());
+    fake.run(|| {
+        let mut process = command("rust", "cargo").start().unwrap();
+        assert_eq!(process.lines().count(), 1);
+        assert_eq!(code(process.wait()), "tool-lost");
+        let mut process = command("rust", "cargo").start().unwrap();
+        assert_eq!(process.next().unwrap().bytes, b"a");
+        assert_eq!(code(process.next_within(Duration::ZERO)), "tool-lost");
+        assert_eq!(code(command("rust", "cargo").capture()), "tool-lost");
+    });
+}
+
+#[test]
+fn nobody_waits_for_a_process_of_a_cancelled_run() {
+    let fake = Fake::new().cancelled().tool("rust", "cargo", |_| Script::new().hangs());
+    fake.run(|| {
+        let mut process = command("rust", "cargo").start().unwrap();
+        assert_eq!(process.lines().count(), 0);
+        assert_eq!(code(process.wait()), "cancelled");
+        assert_eq!(code(command("rust", "cargo").run()), "cancelled");
+    });
 }
 
 #[test]
@@ -331,6 +399,7 @@ fn an_unhealthy_answer_is_an_answer() {
             status: 503,
             message: format!("{} {path}", release.id),
             time: Duration::ZERO,
+            details: Vec::new(),
         },
     );
     fake.run(|| {

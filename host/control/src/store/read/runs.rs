@@ -297,6 +297,7 @@ fn test_case(row: &SqliteRow) -> Result<TestCaseRow> {
             outcome: row.try_get("outcome")?,
             time_us: row.try_get::<Option<i64>, _>("time_us")?.map(unsigned),
             message: row.try_get("message")?,
+            details: Vec::new(),
         },
     })
 }

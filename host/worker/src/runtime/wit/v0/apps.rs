@@ -15,7 +15,7 @@ use slipway_protocol::{Call, Reply};
 impl From<ReleaseInfo> for apps::ReleaseInfo {
     fn from(release: ReleaseInfo) -> Self {
         let ReleaseInfo { id, version, digest } = release;
-        Self { id, version, digest }
+        Self { id, version, digest, details: Vec::new() }
     }
 }
 
@@ -49,6 +49,7 @@ impl apps::Host for State {
                 status: health.status,
                 message: health.message,
                 time_us: health.time_us,
+                details: Vec::new(),
             })),
             Reply::Refused(failure) => Ok(Err(failure.into())),
             other => odd(&other),

@@ -7,23 +7,36 @@
 
 use super::run::input;
 use super::slipway::stage::artifacts;
-use super::{Answer, failure, odd};
+use super::{Answer, Failure, failure, odd};
 use crate::runtime::state::State;
 use crate::session::Session;
 use bytes::Bytes;
 use slipway_domain::Digest;
-use slipway_protocol::{Call, Reply};
+use slipway_domain::key::{NAME_RULE, is_media_type, is_name};
+use slipway_domain::text::cut;
+use slipway_protocol::{ARTIFACT_BYTES_MAX, Call, Reply};
 use std::io::{Read, Seek, SeekFrom};
 use wasmtime::component::Resource;
 
 /// The most bytes that one call carries.
 const CALL_BYTES_MAX: usize = 4 << 20;
 
+/// The most artifacts that a stage writes at the same time.
+const WRITERS_MAX: usize = 16;
+
 /// An artifact that a guest is writing, in a file of the host's.
 pub struct Writer {
     name: String,
     media_type: String,
     file: std::fs::File,
+    bytes: u64,
+}
+
+/// The artifacts that a guest is writing, all together.
+#[derive(Default)]
+pub struct Writing {
+    writers: usize,
+    bytes: u64,
 }
 
 impl artifacts::Host for State {
@@ -31,11 +44,17 @@ impl artifacts::Host for State {
         if bytes.len() > CALL_BYTES_MAX {
             return Ok(Err(failure("too-large", "one call carries at most 4 MiB: use `create` or `put-file`")));
         }
+        if let Err(failure) = check(&name, &media_type) {
+            return Ok(Err(failure));
+        }
         let bytes = Bytes::from(bytes);
         store(&self.session, name, media_type, || Ok(bytes.clone().into())).await
     }
 
     async fn put_file(&mut self, name: String, media_type: String, path: String) -> Answer<artifacts::Artifact> {
+        if let Err(failure) = check(&name, &media_type) {
+            return Ok(Err(failure));
+        }
         let file = self.session.workspace.root().await?.read(&path);
         match file {
             Ok(file) => store(&self.session, name, media_type, || from_start(&file)).await,
@@ -44,15 +63,28 @@ impl artifacts::Host for State {
     }
 
     async fn create(&mut self, name: String, media_type: String) -> Answer<Resource<Writer>> {
-        let file = tempfile::tempfile()?;
-        Ok(Ok(self.table.push(Writer { name, media_type, file })?))
+        if let Err(failure) = check(&name, &media_type) {
+            return Ok(Err(failure));
+        }
+        if self.writing.writers >= WRITERS_MAX {
+            let message = format!("at most {WRITERS_MAX} artifacts are written at the same time");
+            return Ok(Err(failure("too-many", message)));
+        }
+        let file = self.session.workspace.unnamed_file()?;
+        let writer = self.table.push(Writer { name, media_type, file, bytes: 0 })?;
+        self.writing.writers += 1;
+        Ok(Ok(writer))
     }
 
     async fn inputs(&mut self, stage: String) -> Answer<Vec<artifacts::Artifact>> {
-        Ok(input(&self.session, &stage).map(|input| input.artifacts.iter().cloned().map(Into::into).collect()))
+        Ok(input(&self.session, &stage, |input| input.artifacts.iter().cloned().map(Into::into).collect()))
     }
 
     async fn read(&mut self, digest: String, offset: u64, length: u32) -> Answer<Vec<u8>> {
+        let length = length as usize;
+        if length > CALL_BYTES_MAX {
+            return Ok(Err(failure("too-large", "one call carries at most 4 MiB: read piece by piece")));
+        }
         let known = match Digest::new(digest.clone()) {
             Ok(digest) if self.session.may_read(&digest) => digest,
             Ok(_) | Err(_) => {
@@ -61,10 +93,12 @@ impl artifacts::Host for State {
             }
         };
         let mut file = self.session.artifact(&known).await?;
-        let length = (length as usize).min(CALL_BYTES_MAX);
         let read = move || {
-            file.seek(SeekFrom::Start(offset))?;
             let mut bytes = Vec::new();
+            if offset >= file.metadata()?.len() {
+                return Ok(bytes);
+            }
+            file.seek(SeekFrom::Start(offset))?;
             file.take(length as u64).read_to_end(&mut bytes)?;
             std::io::Result::Ok(bytes)
         };
@@ -77,21 +111,46 @@ impl artifacts::HostWriter for State {
         if bytes.len() > CALL_BYTES_MAX {
             return Ok(Err(failure("too-large", "one call carries at most 4 MiB")));
         }
-        std::io::Write::write_all(&mut self.table.get_mut(&writer)?.file, &bytes)?;
+        let more = bytes.len() as u64;
+        let writer = self.table.get_mut(&writer)?;
+        if writer.bytes + more > ARTIFACT_BYTES_MAX {
+            return Ok(Err(failure("too-large", "an artifact has at most 2 GiB")));
+        }
+        if self.writing.bytes + more > self.session.upload_bytes_left() {
+            return Ok(Err(failure("too-large", "an attempt stores at most 8 GiB")));
+        }
+        std::io::Write::write_all(&mut writer.file, &bytes)?;
+        writer.bytes += more;
+        self.writing.bytes += more;
         Ok(Ok(()))
     }
 
     async fn finish(&mut self, writer: Resource<Writer>) -> Answer<artifacts::Artifact> {
-        let writer = self.table.get_mut(&writer)?;
-        let (name, media_type) = (writer.name.clone(), writer.media_type.clone());
-        let file = writer.file.try_clone()?;
+        let written = self.table.get(&writer)?;
+        let (name, media_type) = (written.name.clone(), written.media_type.clone());
+        let file = written.file.try_clone()?;
         store(&self.session, name, media_type, || from_start(&file)).await
     }
 
     async fn drop(&mut self, writer: Resource<Writer>) -> wasmtime::Result<()> {
-        self.table.delete(writer)?;
+        let writer = self.table.delete(writer)?;
+        self.writing.writers = self.writing.writers.saturating_sub(1);
+        self.writing.bytes = self.writing.bytes.saturating_sub(writer.bytes);
         Ok(())
     }
+}
+
+/// Refuses at once what control would refuse after the upload.
+fn check(name: &str, media_type: &str) -> Result<(), Failure> {
+    if !is_name(name) {
+        let name = cut(name, 256);
+        return Err(failure("invalid-name", format!("`{}` cannot name an artifact: {NAME_RULE}", name.escape_debug())));
+    }
+    if !is_media_type(media_type) {
+        let text = cut(media_type, 256);
+        return Err(failure("invalid-media-type", format!("`{}` is no media type", text.escape_debug())));
+    }
+    Ok(())
 }
 
 /// A file from its beginning, as a body.
@@ -115,7 +174,7 @@ async fn store(
     };
     match session.call(Call::PutArtifact { name, media_type, digest }).await? {
         Reply::Artifact(artifact) => {
-            session.own(&artifact.digest);
+            session.stored(&artifact);
             Ok(Ok(artifact.into()))
         }
         Reply::Refused(failure) => Ok(Err(failure.into())),
@@ -126,6 +185,6 @@ async fn store(
 impl From<slipway_protocol::lease::Artifact> for artifacts::Artifact {
     fn from(artifact: slipway_protocol::lease::Artifact) -> Self {
         let slipway_protocol::lease::Artifact { name, digest, size, media_type } = artifact;
-        Self { name, digest, size, media_type }
+        Self { name, digest, size, media_type, details: Vec::new() }
     }
 }

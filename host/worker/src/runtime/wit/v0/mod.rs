@@ -19,10 +19,12 @@ mod tools;
 use crate::runtime::fault::Unexpected;
 use crate::runtime::state::State;
 use crate::session::Session;
+use slipway_domain::text::cut;
 use slipway_protocol::outcome::Failure as WireFailure;
 use slipway_protocol::{Call, Reply};
 use wasmtime::component::{HasSelf, Linker};
 
+pub use artifacts::Writing;
 pub use bindings::slipway;
 pub use bindings::slipway::stage::types::Failure;
 
@@ -88,6 +90,19 @@ fn failure(code: &str, message: impl Into<String>) -> Failure {
 
 type Answer<T> = wasmtime::Result<Result<T, Failure>>;
 
+/// The most details that a stage gives with one thing.
+const DETAILS_MAX: usize = 32;
+/// The longest name of a detail, in bytes.
+const DETAIL_NAME_BYTES_MAX: usize = 64;
+/// The longest value of a detail, in bytes.
+const DETAIL_BYTES_MAX: usize = 16 << 10;
+
+/// Details as a stage gives them, kept within bounds.
+fn bounded(details: Vec<(String, String)>) -> Vec<(String, String)> {
+    let details = details.into_iter().take(DETAILS_MAX);
+    details.map(|(name, value)| (cut(name, DETAIL_NAME_BYTES_MAX), cut(value, DETAIL_BYTES_MAX))).collect()
+}
+
 /// A reply that does not belong to its call: a fault of the host, never of the guest.
 fn odd<T>(reply: &Reply) -> wasmtime::Result<T> {
     Err(wasmtime::Error::new(Unexpected(format!("{reply:?}"))))
@@ -103,3 +118,19 @@ async fn done(session: &Session, call: Call) -> Answer<()> {
 }
 
 impl slipway::stage::types::Host for State {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_bounded_in_number_and_length() {
+        let many = vec![("n".repeat(65), "v".repeat(DETAIL_BYTES_MAX + 1)); DETAILS_MAX + 1];
+        let kept = bounded(many);
+        assert_eq!(kept.len(), DETAILS_MAX);
+        let (name, value) = &kept[0];
+        assert!(name.ends_with("n … (1 bytes cut)") && value.ends_with("v … (1 bytes cut)"), "{name}");
+        let few = vec![("file".to_owned(), "src/lib.rs".to_owned())];
+        assert_eq!(bounded(few.clone()), few);
+    }
+}

@@ -1,7 +1,7 @@
 //! `reports`: test cases and planned changes.
 
 use super::slipway::stage::reports;
-use super::{Answer, done};
+use super::{Answer, bounded, done};
 use crate::runtime::state::State;
 use slipway_protocol::Call;
 use slipway_protocol::call::TestCase;
@@ -14,6 +14,7 @@ impl reports::Host for State {
             outcome: case.outcome,
             time_us: case.time_us,
             message: case.message,
+            details: bounded(case.details),
         });
         done(&self.session, Call::TestCases { cases: cases.collect() }).await
     }

@@ -49,11 +49,22 @@ impl run::Host for State {
     }
 
     async fn set_output(&mut self, name: String, value: String) -> Answer<()> {
-        done(&self.session, Call::SetOutput { name, value }).await
+        let call = Call::SetOutput { name: name.clone(), value: value.clone() };
+        let answer = done(&self.session, call).await?;
+        if answer.is_ok() {
+            self.session.set(name, value);
+        }
+        Ok(answer)
+    }
+
+    async fn inputs(&mut self) -> wasmtime::Result<Vec<String>> {
+        let lease = &self.session.lease;
+        let stages = lease.inputs.iter().map(|input| &input.stage);
+        Ok(stages.filter(|stage| **stage != lease.stage).cloned().collect())
     }
 
     async fn input(&mut self, stage: String, name: String) -> Answer<Option<String>> {
-        Ok(input(&self.session, &stage).map(|input| input.outputs.get(&name).cloned()))
+        Ok(input(&self.session, &stage, |input| input.outputs.get(&name).cloned()))
     }
 
     async fn remaining_ms(&mut self) -> wasmtime::Result<u64> {
@@ -65,9 +76,9 @@ impl run::Host for State {
     }
 }
 
-/// What an earlier stage left, when this one needs it.
-pub(super) fn input<'a>(session: &'a Session, stage: &str) -> Result<&'a Input, Failure> {
-    session.lease.inputs.iter().find(|input| input.stage == stage).ok_or_else(|| {
+/// What an earlier stage left, when this one needs it, or what this one left itself.
+pub(super) fn input<T>(session: &Session, stage: &str, read: impl FnOnce(&Input) -> T) -> Result<T, Failure> {
+    session.input(stage, read).ok_or_else(|| {
         failure(
             "not-an-input",
             format!(

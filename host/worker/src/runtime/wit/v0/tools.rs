@@ -7,9 +7,13 @@
 
 use super::slipway::stage::tools;
 use super::{Answer, odd};
+use crate::outbox::Standing;
 use crate::runtime::state::State;
-use crate::tools::ToolProcess;
+use crate::session::Session;
+use crate::tools::{ToolEvent, ToolProcess, check_words};
+use slipway_protocol::call::ToolExit;
 use slipway_protocol::{Call, Reply};
+use std::time::Duration;
 use wasmtime::component::Resource;
 
 /// A tool that a guest has started.
@@ -17,6 +21,10 @@ pub struct Process(ToolProcess);
 
 impl tools::Host for State {
     async fn start(&mut self, command: tools::Command) -> Answer<Resource<Process>> {
+        // Before it is forwarded, so that no message is longer than it may be.
+        if let Err(failure) = check_words(&command) {
+            return Ok(Err(failure.into()));
+        }
         let call = Call::StartTool {
             tool: command.tool.clone(),
             program: command.program.clone(),
@@ -38,22 +46,16 @@ impl tools::Host for State {
 }
 
 impl tools::HostProcess for State {
-    async fn next(&mut self, process: Resource<Process>) -> wasmtime::Result<Option<tools::Output>> {
-        let output = self.table.get_mut(&process)?.0.next().await;
-        Ok(output.map(|(name, bytes)| tools::Output { name: name.to_owned(), bytes }))
+    async fn next(&mut self, process: Resource<Process>, within_ms: u32) -> Answer<Option<tools::Event>> {
+        let process = &mut self.table.get_mut(&process)?.0;
+        let next = until_late(&self.session, within_ms, process.next()).await;
+        Ok(next.transpose().map(|event| event.map(Into::into)).map_err(Into::into))
     }
 
-    async fn wait(&mut self, process: Resource<Process>) -> Answer<tools::Exit> {
-        let exit = self.table.get_mut(&process)?.0.wait().await;
-        Ok(exit
-            .map(|exit| tools::Exit {
-                code: exit.code,
-                signal: exit.signal,
-                cpu_ms: exit.cpu_ms,
-                memory_peak_bytes: exit.memory_peak_bytes,
-                wall_ms: exit.wall_ms,
-            })
-            .map_err(Into::into))
+    async fn wait(&mut self, process: Resource<Process>, within_ms: u32) -> Answer<Option<tools::Exit>> {
+        let process = &mut self.table.get_mut(&process)?.0;
+        let exit = until_late(&self.session, within_ms, process.wait()).await;
+        Ok(exit.transpose().map(|exit| exit.map(Into::into)).map_err(Into::into))
     }
 
     async fn kill(&mut self, process: Resource<Process>) -> wasmtime::Result<()> {
@@ -64,5 +66,41 @@ impl tools::HostProcess for State {
     async fn drop(&mut self, process: Resource<Process>) -> wasmtime::Result<()> {
         self.table.delete(process)?;
         Ok(())
+    }
+}
+
+/// Waits for something, but not for longer than it was asked for, and not past the moment at
+/// which the run is cancelled: the guest should then look around.
+async fn until_late<T>(session: &Session, within_ms: u32, what: impl Future<Output = T>) -> Option<T> {
+    let cancelled = async {
+        // One that goes on after it was cancelled is not hurried again.
+        if session.is_cancelled() {
+            return std::future::pending().await;
+        }
+        // The sender lives as long as the session.
+        let _closing = session.standing().wait_for(|standing| *standing != Standing::Held).await.is_err();
+    };
+    tokio::select! {
+        biased;
+        what = what => Some(what),
+        () = cancelled => None,
+        () = tokio::time::sleep(Duration::from_millis(within_ms.into())) => None,
+    }
+}
+
+impl From<ToolEvent> for tools::Event {
+    fn from(event: ToolEvent) -> Self {
+        let (name, bytes) = match event {
+            ToolEvent::Output(stream, bytes) => (stream, bytes),
+            ToolEvent::Ended => ("ended", Vec::new()),
+        };
+        Self { name: name.to_owned(), bytes, details: Vec::new() }
+    }
+}
+
+impl From<ToolExit> for tools::Exit {
+    fn from(exit: ToolExit) -> Self {
+        let ToolExit { code, signal, cpu_ms, memory_peak_bytes, wall_ms } = exit;
+        Self { code, signal, cpu_ms, memory_peak_bytes, wall_ms, details: Vec::new() }
     }
 }
