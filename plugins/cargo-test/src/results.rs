@@ -199,7 +199,7 @@ impl Results {
         if !self.is_full {
             match reports::test_cases(unsent) {
                 // The stage still knows them all; only the page does not show the rest.
-                Err(failure) if failure.code == "too-many" => {
+                Err(failure) if matches!(failure.code.as_str(), "too-many" | "too-large") => {
                     warn!("there are more tests than can be reported: {}", failure.message);
                     self.is_full = true;
                 }

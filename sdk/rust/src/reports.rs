@@ -100,7 +100,7 @@ impl TestCase {
 /// Reports tests. A long run reports them in batches, as they come in.
 ///
 /// # Errors
-/// Fails with `too-many`: a stage has 100,000.
+/// Fails with `too-many` (a stage has 100,000) or `too-large` (16 MiB in all).
 pub fn test_cases(cases: &[TestCase]) -> Result<(), Failure> {
     if cases.is_empty() {
         return Ok(());
@@ -114,7 +114,7 @@ pub fn test_cases(cases: &[TestCase]) -> Result<(), Failure> {
 /// `before` and `after` show it.
 ///
 /// # Errors
-/// Fails with `not-in-this-phase` or `too-many`: a stage has 100,000.
+/// Fails with `not-in-this-phase`, or with `too-many` or `too-large` as [`test_cases`] does.
 pub fn change(action: &str, object: &str, before: Option<&str>, after: Option<&str>) -> Result<(), Failure> {
     host::with(|host| host.reports_change(action, object, before, after))
 }
