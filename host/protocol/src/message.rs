@@ -82,8 +82,8 @@ pub enum Body {
 pub enum FromControl {
     /// The answer to `Hello`.
     Welcome {
-        /// The leases of `holds` that still hold, each with the last frame that is stored.
-        /// The others are lost.
+        /// The leases of `holds` that still hold, each with the last frame that is known to be
+        /// durable. The others are lost.
         resumed: Vec<(u64, u64)>,
     },
     /// Something to do.

@@ -260,6 +260,12 @@ impl<D: Duties> Link<D> {
     /// After a new connection: leases that control no longer knows are lost, the others say
     /// again what it has not stored. Frames that waited to be sent are among that.
     fn resume(&mut self, resumed: &[(u64, u64)]) {
+        // First, so that no new frame gets in between the two below.
+        for epoch in self.leases.epochs() {
+            if let Some(outbox) = self.leases.get(epoch) {
+                outbox.pause();
+            }
+        }
         let mut waiting = Vec::new();
         while let Ok(message) = self.outgoing.try_recv() {
             if !matches!(message, FromWorker::Frame { .. }) {

@@ -30,6 +30,17 @@ pub struct Broker {
     config: Arc<Config>,
 }
 
+/// A worker on one of its connections.
+#[derive(Debug, Clone)]
+pub struct Speaker {
+    /// The worker.
+    pub worker: String,
+    /// The number of the connection.
+    pub connection: u64,
+    /// The way back.
+    pub tell: mpsc::UnboundedSender<FromControl>,
+}
+
 /// What a call has come to.
 struct Done {
     reply: Reply,
@@ -77,8 +88,9 @@ impl Broker {
     }
 
     /// Takes what a worker says under a lease. `tell` is the way back to it.
-    pub fn frame(&self, worker: &str, epoch: u64, seq: u64, body: Body, tell: &mpsc::UnboundedSender<FromControl>) {
-        match self.scheduler.frame(worker, epoch, seq, body) {
+    pub fn frame(&self, from: &Speaker, epoch: u64, seq: u64, body: Body) {
+        let tell = &from.tell;
+        match self.scheduler.frame(&from.worker, from.connection, epoch, seq, body) {
             Taken::Done => {}
             Taken::Fenced => {
                 // The connection may be closing; then there is nobody to tell.
@@ -89,7 +101,7 @@ impl Broker {
                 // takes time or reaches outside, does not hold up the connection.
                 if let Some(done) = self.decide(&context, &call) {
                     drop(journalled);
-                    self.finish(&context, &call, done);
+                    self.finish(&context, done);
                 } else {
                     let broker = self.clone();
                     tokio::spawn(async move { broker.act(&context, &call, Some(journalled)).await });
@@ -157,12 +169,12 @@ impl Broker {
                 other => apps::act(self, context, other).await,
             },
         };
-        self.finish(context, call, done);
+        self.finish(context, done);
     }
 
-    fn finish(&self, context: &CallContext, call: &Call, done: Done) {
+    fn finish(&self, context: &CallContext, done: Done) {
         let Done { reply, writes, keep } = done;
-        self.scheduler.reply(context, call, reply, writes, |left| keep.apply(left));
+        self.scheduler.reply(context, reply, writes, |left| keep.apply(left));
     }
 
     /// Refuses what is not granted, and answers what needs nothing but the run's records.

@@ -6,7 +6,7 @@ use super::{OPEN_RUNS_MAX, Scheduler, now};
 use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, check, decode, read};
 use crate::git::{self, InvalidLocation, Location, Resolved};
 use crate::store::rows::{EventRecord, PipelineRow, RunRow};
-use crate::store::{CommitError, Submission, Submitted, Write};
+use crate::store::{CommitError, Submission, Submitted, Ticket, Write};
 use sha2::{Digest as _, Sha256};
 use slipway_domain::grant::Tier;
 use slipway_domain::run::{Action, Run};
@@ -179,11 +179,14 @@ impl Scheduler {
         }
     }
 
-    /// Cancels a run.
-    pub fn cancel(&self, id: &RunId, by: &str) -> Result<(), slipway_domain::run::InvalidTransition> {
+    /// Cancels a run. The ticket tells when that is durable.
+    pub fn cancel(&self, id: &RunId, by: &str) -> Result<Ticket, slipway_domain::run::InvalidTransition> {
         let event = slipway_domain::run::Event::CancelRequested { by: by.to_owned() };
         let record = EventRecord::CancelRequested { by: by.to_owned() };
-        self.apply(&mut self.lock(), id, &event, record, Vec::new(), None)
+        let mut inner = self.lock();
+        self.apply(&mut inner, id, &event, record, Vec::new(), None)?;
+        // Behind it in the queue, and durable after it.
+        Ok(self.store.commit(Vec::new()))
     }
 }
 

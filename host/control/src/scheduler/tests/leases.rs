@@ -38,8 +38,8 @@ async fn who_missed_a_cancel_hears_it_on_coming_back() {
     let run = server.run(ONE).await;
     let mut worker = server.worker("w", 1, &[]);
     let epoch = worker.lease().epoch;
-    server.scheduler.worker_disconnected("w", 1);
-    server.scheduler.cancel(&run, "me").unwrap();
+    server.scheduler.worker_disconnected("w", worker.connection);
+    server.scheduler.cancel(&run, "me").unwrap().durable().await.unwrap();
     let mut worker = server.worker("w", 1, &[epoch]);
     assert_eq!(worker.told(), [FromControl::Cancel { epoch }]);
     server.end().await;
@@ -59,7 +59,7 @@ async fn a_change_that_has_begun_is_not_told_to_stop() {
     worker.pass(plan.epoch, 1);
     let apply = worker.lease();
     assert_eq!(apply.phase, "apply");
-    server.scheduler.cancel(&run, "me").unwrap();
+    server.scheduler.cancel(&run, "me").unwrap().durable().await.unwrap();
     let mut worker = server.worker("w", 1, &[apply.epoch]);
     assert_eq!(worker.told(), []);
 }

@@ -23,6 +23,7 @@ use slipway_protocol::{FromControl, Lease};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
 
 /// Stages of each kind, one after the other.
@@ -45,6 +46,7 @@ const ONE: &str = "name = \"p\"\n[stages.build]\nuses = \"build@1\"\n";
 struct Server {
     scheduler: Scheduler,
     store: Store,
+    connections: AtomicU64,
 }
 
 impl Server {
@@ -59,7 +61,7 @@ impl Server {
         scheduler.recover(|worker| worker.starts_with("dead")).await.unwrap();
         let row = PipelineRow { name: "p".into(), repository: "/nowhere".into(), created_at: 1 };
         store.try_commit(vec![Write::Pipeline(row)]).await.unwrap();
-        Self { scheduler, store }
+        Self { scheduler, store, connections: AtomicU64::new(1) }
     }
 
     /// Ends it as a crash would, but for what is queued at the store, which becomes durable.
@@ -74,8 +76,9 @@ impl Server {
     /// A worker that has just connected, with the leases it says it holds.
     fn worker(&self, name: &str, slots: u32, holds: &[u64]) -> Worker {
         let (tell, told) = mpsc::unbounded_channel();
-        let resumed = self.scheduler.worker_connected(name, slots, holds, 1, tell);
-        Worker { name: name.to_owned(), scheduler: self.scheduler.clone(), told, resumed }
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        let resumed = self.scheduler.worker_connected(name, slots, holds, connection, tell);
+        Worker { name: name.to_owned(), connection, scheduler: self.scheduler.clone(), told, resumed }
     }
 
     async fn state(&self, run: &RunId) -> String {
@@ -92,6 +95,7 @@ impl Server {
 /// A worker, as control sees it.
 struct Worker {
     name: String,
+    connection: u64,
     scheduler: Scheduler,
     told: mpsc::UnboundedReceiver<FromControl>,
     resumed: Vec<(u64, u64)>,
@@ -99,7 +103,7 @@ struct Worker {
 
 impl Worker {
     fn frame(&self, epoch: u64, seq: u64, body: Body) -> Taken {
-        self.scheduler.frame(&self.name, epoch, seq, body)
+        self.scheduler.frame(&self.name, self.connection, epoch, seq, body)
     }
 
     /// All that it was told until now.
