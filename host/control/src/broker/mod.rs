@@ -55,7 +55,8 @@ enum Keep {
     Nothing,
     Artifact(u64, slipway_protocol::lease::Artifact),
     Output(u64, String, String),
-    Reported(u64),
+    /// The number of the last report, and the size of the new ones in bytes.
+    Reported(u64, u64),
 }
 
 impl Done {
@@ -76,7 +77,10 @@ impl Keep {
             Self::Output(epoch, name, value) => {
                 left.outputs.insert(name, (epoch, value));
             }
-            Self::Reported(count) => left.reported = left.reported.max(count),
+            Self::Reported(count, bytes) => {
+                left.reported = left.reported.max(count);
+                left.reported_bytes = left.reported_bytes.saturating_add(bytes);
+            }
         }
     }
 }

@@ -96,6 +96,21 @@ fn locate(source: &Source, problems: &[Problem]) -> Vec<Diagnostic> {
     found
 }
 
+/// The most values in a stage's `with`: checking them takes time for each part of the schema.
+const WITH_VALUES_MAX: usize = 1_000;
+
+/// How many values there are in one, itself included.
+fn values(value: &serde_json::Value) -> usize {
+    1 + match value {
+        serde_json::Value::Array(list) => list.iter().map(values).sum(),
+        serde_json::Value::Object(object) => object.values().map(values).sum(),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => 0,
+    }
+}
+
 /// Checks a stage's `with` against its plugin's schema.
 fn check_with(stage: &StageDefinition, facts: &PluginFacts) -> Vec<Problem> {
     let validator = match jsonschema::validator_for(&facts.config_schema) {
@@ -110,6 +125,14 @@ fn check_with(stage: &StageDefinition, facts: &PluginFacts) -> Vec<Problem> {
         }
     };
     let with: serde_json::Value = serde_json::from_str(&stage.with).unwrap_or_default();
+    if values(&with) > WITH_VALUES_MAX {
+        return vec![Problem {
+            code: "invalid-with",
+            place: Place::stage(&stage.name, &["with"]),
+            message: format!("`with` holds more than {WITH_VALUES_MAX} values"),
+            hint: Some("keep long lists in a file of the repository, and name the file here".into()),
+        }];
+    }
     validator.iter_errors(&with).flat_map(|error| describe(stage, facts, &error)).take(16).collect()
 }
 

@@ -73,9 +73,7 @@ pub fn facts(description: &Description, digest: &Digest) -> Result<PluginFacts, 
     if numbers.len() != 3 || document.version.len() > 64 || numbers.iter().any(|number| number.is_empty()) {
         return Err(format!("its version `{}` is none: write `1.0.0`", document.version.escape_debug()));
     }
-    if let Err(error) = jsonschema::validator_for(&document.config_schema) {
-        return Err(format!("its config schema is no JSON Schema: {error}"));
-    }
+    super::schema::check(&document.config_schema)?;
     let imports = described
         .imports
         .iter()

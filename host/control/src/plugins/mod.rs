@@ -4,6 +4,7 @@
 //! by digest, so each component is looked at once.
 
 mod describe;
+mod schema;
 
 pub use describe::{Description, facts};
 
