@@ -41,7 +41,7 @@ pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
             },
         })
     });
-    Done { reply: Reply::Done, writes: writes.collect(), keep: Keep::Reported(after) }
+    Done { reply: Reply::Done, writes: writes.collect(), keep: Keep::Reported(before, after) }
 }
 
 pub(super) fn change(
@@ -68,5 +68,5 @@ pub(super) fn change(
         before: before.map(|text| cut(text, MESSAGE_BYTES_MAX)),
         after: after.map(|text| cut(text, MESSAGE_BYTES_MAX)),
     };
-    Done { reply: Reply::Done, writes: vec![Write::Change(row)], keep: Keep::Reported(seq) }
+    Done { reply: Reply::Done, writes: vec![Write::Change(row)], keep: Keep::Reported(context.left.reported, seq) }
 }

@@ -122,7 +122,11 @@ impl Scheduler {
                     attempt: attempt.number,
                     entries: log_json(&entries),
                 };
-                let writes = vec![Write::Log(row), Write::Attempt(attempt.clone())];
+                let mut writes = vec![Write::Attempt(attempt.clone())];
+                // Rows are known by their first entry, so one without would be in the next one's way.
+                if !entries.is_empty() {
+                    writes.push(Write::Log(row));
+                }
                 let tell = inner
                     .workers
                     .get(worker)
@@ -200,24 +204,28 @@ impl Scheduler {
     }
 
     /// Puts the reply to a call on the journal together with what follows from it, and tells
-    /// the worker. `keep` changes what the stage has left, if the lease still holds.
+    /// the worker. `keep` changes what the stage has left, if the lease still holds; what it
+    /// refuses, because another call has changed that meanwhile, is answered so.
     pub fn reply(
         &self,
         context: &CallContext,
         call: &Call,
         reply: Reply,
         also: Vec<Write>,
-        keep: impl FnOnce(&mut Left),
+        keep: impl FnOnce(&mut Left) -> Result<(), Reply>,
     ) {
         let CallContext { run, stage, epoch, seq, .. } = context;
         let mut inner = self.lock();
+        let Some(lease) = inner.leases.get(epoch) else { return };
+        let worker = lease.worker.clone();
+        let kept = inner.runs.get_mut(run).map(|active| keep(active.left.entry(stage.clone()).or_default()));
+        let (reply, also) = match kept {
+            Some(Err(refusal)) => (refusal, Vec::new()),
+            Some(Ok(())) | None => (reply, also),
+        };
         let Some(lease) = inner.leases.get_mut(epoch) else { return };
         lease.answering.remove(seq);
         lease.answered.insert(*seq, reply.clone());
-        let worker = lease.worker.clone();
-        if let Some(active) = inner.runs.get_mut(run) {
-            keep(active.left.entry(stage.clone()).or_default());
-        }
         let journal = JournalRow {
             run: run.to_string(),
             stage: stage.to_string(),

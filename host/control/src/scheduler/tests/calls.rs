@@ -14,7 +14,7 @@ async fn a_call_is_acted_upon_once_however_often_it_is_said() {
     let epoch = worker.lease().epoch;
     let Taken::Act(context, acted, _journalled) = worker.frame(epoch, 1, call()) else { panic!("it is new") };
     assert!(matches!(worker.frame(epoch, 1, call()), Taken::Done), "it is being answered");
-    server.scheduler.reply(&context, &acted, Reply::Done, Vec::new(), |_| {});
+    server.scheduler.reply(&context, &acted, Reply::Done, Vec::new(), |_| Ok(()));
     // Whether the journal has it by now or not, the answer is the one that was given.
     match worker.frame(epoch, 1, call()) {
         Taken::Answered(reply) => assert_eq!(reply, Reply::Done),
@@ -67,4 +67,20 @@ async fn a_log_beyond_all_limits_costs_the_lease() {
     let limit = 2 * super::super::dispatch::LOG_BYTES_MAX;
     assert!(taken <= limit && taken > limit - (1 << 20), "{taken}");
     assert!(!server.scheduler.is_held(epoch));
+}
+
+#[tokio::test]
+async fn a_log_without_entries_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let run = server.run(ONE).await;
+    let mut worker = server.worker("w", 1, &[]);
+    let epoch = worker.lease().epoch;
+    for seq in 1..=3 {
+        assert!(matches!(worker.frame(epoch, seq, Body::Log { entries: Vec::new() }), Taken::Done));
+    }
+    assert!(matches!(worker.frame(epoch, 4, log("one")), Taken::Done));
+    worker.stored(4).await;
+    let page = server.store.log(run.as_str(), None, 0, 10).await.unwrap();
+    assert_eq!(page.entries.len(), 1);
 }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod leases;
+mod property;
 mod recovery;
 mod submission;
 
@@ -23,6 +24,7 @@ use slipway_protocol::{FromControl, Lease};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Stages of each kind, one after the other.
@@ -81,6 +83,15 @@ impl Server {
     async fn state(&self, run: &RunId) -> String {
         self.durable().await;
         self.store.run(run.as_str()).await.unwrap().unwrap().state
+    }
+
+    /// Lets time pass for the leases, and takes back what was not renewed meanwhile.
+    async fn pass_time(&self, time: Duration) {
+        // Nobody sleeps: time stands still but for this step.
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        self.scheduler.expire();
+        tokio::time::resume();
     }
 
     /// Waits until all that was decided is durable.
