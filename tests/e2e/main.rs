@@ -13,6 +13,7 @@
 mod support;
 
 mod app;
+mod app_host;
 mod command_line;
 mod disk;
 mod elsewhere;

@@ -82,7 +82,8 @@ pub fn spawn(
     let (output_sender, output) = mpsc::channel(PIECES);
     let (exit_sender, exit) = watch::channel(None);
     let kill = Arc::new(Notify::new());
-    let running = Running { session, seq, scratch, source: format!("tool:{}", command.program), began: clock::instant() };
+    let running =
+        Running { session, seq, scratch, source: format!("tool:{}", command.program), began: clock::instant() };
     let stdin = command.stdin.clone();
     let killed = Arc::clone(&kill);
     let task = tokio::spawn(async move {

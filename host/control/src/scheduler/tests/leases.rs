@@ -197,7 +197,9 @@ async fn what_a_lost_attempt_left_is_forgotten() {
     let mut worker = server.worker("lost", 1, &[]);
     let lost = worker.lease().epoch;
     let call = Call::SetOutput { name: "o".into(), value: "v".into() };
-    let Taken::Act(context, call, _journalled) = worker.frame(lost, 1, Body::Call { call }) else { panic!("it is new") };
+    let Taken::Act(context, call, _journalled) = worker.frame(lost, 1, Body::Call { call }) else {
+        panic!("it is new")
+    };
     let (stage, digest) = ("build".to_owned(), format!("sha256:{:064}", 7));
     let artifact = Artifact { name: "a".into(), digest: digest.clone(), size: 1, media_type: "a/b".into() };
     let row = ArtifactRow {

@@ -11,7 +11,7 @@ use super::{LeaseKeys, Pipeline, RunRequest, Scheduler, Taken};
 use crate::blobs::Blobs;
 use crate::definition::{Checked, StageFacts, read};
 use crate::git::{Git, Resolved};
-use crate::plugins::Plugins;
+use crate::plugins::{Plugins, Question};
 use crate::store::rows::PipelineRow;
 use crate::store::{Store, Write};
 use slipway_domain::definition::Reference;
@@ -41,27 +41,30 @@ const THREE: &str = r#"
 "#;
 
 /// One stage.
-const ONE: &str = "name = \"p\"\n[stages.build]\nuses = \"build@1\"\n";
+pub(crate) const ONE: &str = "name = \"p\"\n[stages.build]\nuses = \"build@1\"\n";
 
 /// A server's scheduler on a data folder.
-struct Server {
-    scheduler: Scheduler,
-    store: Store,
+pub(crate) struct Server {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) plugins: Plugins,
+    pub(crate) questions: Option<mpsc::UnboundedReceiver<Question>>,
 }
 
 impl Server {
     /// Starts one. Of workers whose names begin with `dead` it is known that they have ended.
-    async fn start(folder: &Path) -> Self {
+    pub(crate) async fn start(folder: &Path) -> Self {
         let store = Store::open(folder).await.unwrap();
         let blobs = Blobs::local(&folder.join("blobs")).unwrap();
-        let (plugins, _questions) = Plugins::new(store.clone(), blobs, &[]).await.unwrap();
+        let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &[]).await.unwrap();
         let git = Git::new(folder.join("mirrors"));
         let keys = LeaseKeys::new([1; 32]);
-        let scheduler = Scheduler::new(store.clone(), git, plugins, Operator::default(), keys);
+        let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), Operator::default(), keys);
         scheduler.recover(|worker| worker.starts_with("dead")).await.unwrap();
         let row = PipelineRow { name: "p".into(), repository: "/nowhere".into(), created_at: 1 };
         store.try_commit(vec![Write::Pipeline(row)]).await.unwrap();
-        Self { scheduler, store }
+        Self { scheduler, store, blobs, plugins, questions: Some(questions) }
     }
 
     /// Ends it as a crash would, but for what is queued at the store, which becomes durable.
@@ -69,12 +72,12 @@ impl Server {
         self.store.close().await;
     }
 
-    async fn run(&self, text: &str) -> RunId {
+    pub(crate) async fn run(&self, text: &str) -> RunId {
         self.scheduler.accept(accepted(text, request())).await.unwrap()
     }
 
     /// A worker that has just connected, with the leases it says it holds.
-    fn worker(&self, name: &str, slots: u32, holds: &[u64]) -> Worker {
+    pub(crate) fn worker(&self, name: &str, slots: u32, holds: &[u64]) -> Worker {
         let (tell, told) = mpsc::unbounded_channel();
         let resumed = self.scheduler.worker_connected(name, slots, holds, 1, tell);
         Worker { name: name.to_owned(), scheduler: self.scheduler.clone(), told, resumed }
@@ -95,13 +98,13 @@ impl Server {
     }
 
     /// Waits until all that was decided is durable.
-    async fn durable(&self) {
+    pub(crate) async fn durable(&self) {
         self.store.commit(Vec::new()).durable().await.unwrap();
     }
 }
 
 /// A worker, as control sees it.
-struct Worker {
+pub(crate) struct Worker {
     name: String,
     scheduler: Scheduler,
     told: mpsc::UnboundedReceiver<FromControl>,
@@ -120,7 +123,7 @@ impl Worker {
 
     /// The leases that it was given until now.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only leases are asked for")]
-    fn leases(&mut self) -> Vec<Lease> {
+    pub(crate) fn leases(&mut self) -> Vec<Lease> {
         let leases = self.told().into_iter().filter_map(|message| match message {
             FromControl::Lease(lease) => Some(*lease),
             _ => None,
@@ -128,14 +131,14 @@ impl Worker {
         leases.collect()
     }
 
-    fn lease(&mut self) -> Lease {
+    pub(crate) fn lease(&mut self) -> Lease {
         let mut leases = self.leases();
         assert_eq!(leases.len(), 1, "{leases:?}");
         leases.remove(0)
     }
 
     /// Waits until it is told that a frame is stored.
-    async fn stored(&mut self, wanted: u64) {
+    pub(crate) async fn stored(&mut self, wanted: u64) {
         while let Some(message) = self.told.recv().await {
             if matches!(message, FromControl::Stored { seq, .. } if seq == wanted) {
                 return;
