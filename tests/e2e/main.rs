@@ -18,6 +18,7 @@ mod command_line;
 mod disk;
 mod elsewhere;
 mod guests;
+mod messages;
 mod plugins;
 mod runs;
 mod tokens;
