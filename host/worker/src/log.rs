@@ -217,4 +217,26 @@ mod tests {
         let message = &entries(&mut said)[0].message;
         assert!(message.ends_with("x … (1 bytes cut)"), "{}", message.len());
     }
+
+    #[tokio::test]
+    async fn much_is_not_gathered_for_long() {
+        let (log, mut said) = log(1 << 20);
+        let line = "x".repeat(1 << 10);
+        for _ in 0..GATHER_BYTES / line.len() {
+            log.write("stage", "info", line.clone(), vec![]);
+        }
+        assert!(!entries(&mut said).is_empty(), "before any time has passed");
+    }
+
+    #[tokio::test]
+    async fn a_log_under_a_lost_lease_goes_nowhere() {
+        let (wire, mut said) = mpsc::unbounded_channel();
+        let outbox = Arc::new(Outbox::new(1, wire));
+        let log = Log::new(Arc::clone(&outbox), 1 << 20, Handle::current());
+        outbox.fence();
+        log.write("stage", "info", "a".into(), vec![]);
+        log.finish();
+        assert!(said.try_recv().is_err());
+        assert!(log.bytes() > 0, "it is counted all the same");
+    }
 }
