@@ -85,7 +85,17 @@ impl Error {
 }
 
 /// Held while the store is open.
-pub(super) struct InstanceLock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+pub(super) struct InstanceLock(File);
+
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is just being started has it too, until
+        // its program begins.
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the data folder is not given free");
+        }
+    }
+}
 
 impl Store {
     /// Opens the database of a data folder, making it when it is not there.
