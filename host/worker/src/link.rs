@@ -1,6 +1,7 @@
 //! The connection to control: one thread that never runs a guest, so that leases are
 //! renewed however busy the guests are.
 
+use crate::clock;
 use crate::outbox::Outbox;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
@@ -75,7 +76,7 @@ impl Leases {
         let watched = Arc::downgrade(&leases);
         std::thread::Builder::new().name("leases".into()).spawn(move || {
             while let Some(leases) = watched.upgrade() {
-                leases.fence_overdue(Instant::now());
+                leases.fence_overdue(clock::instant());
                 drop(leases);
                 std::thread::sleep(LOOK);
             }
@@ -293,7 +294,7 @@ impl<D: Duties> Link<D> {
             FromControl::Welcome { .. } => {}
             FromControl::Lease(lease) => {
                 let outbox = Arc::new(Outbox::new(lease.epoch, self.wire.clone()));
-                let held = Held { outbox: Arc::clone(&outbox), renewed: Instant::now() };
+                let held = Held { outbox: Arc::clone(&outbox), renewed: clock::instant() };
                 self.leases.lock().insert(lease.epoch, held);
                 self.duties.run(*lease, outbox);
             }
@@ -327,7 +328,7 @@ impl<D: Duties> Link<D> {
 
     fn renewed(&self, epoch: u64) {
         if let Some(held) = self.leases.lock().get_mut(&epoch) {
-            held.renewed = Instant::now();
+            held.renewed = clock::instant();
         }
     }
 }

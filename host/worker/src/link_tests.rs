@@ -25,7 +25,7 @@ fn link(control: String) -> (Link<Idle>, Arc<Leases>) {
 #[test]
 fn a_lease_that_is_not_renewed_in_time_is_stopped_and_the_others_are_not() {
     let leases = Leases::default();
-    let now = Instant::now();
+    let now = clock::instant();
     let late = held(&leases, 1, now);
     let fresh = held(&leases, 2, now + Duration::from_secs(1));
     leases.fence_overdue(now + Duration::from_secs(SELF_FENCE_SECONDS));

@@ -3,6 +3,7 @@
 //! Entries are numbered without gaps. One leaves the outbox once control has stored it
 //! and, for a call, answered it; until then it is said again after each reconnection.
 
+use crate::clock;
 use slipway_protocol::message::{Body, LogEntry, Metering};
 use slipway_protocol::outcome::Outcome;
 use slipway_protocol::{Call, FromWorker, Reply};
@@ -55,7 +56,7 @@ impl Outbox {
     /// An empty outbox whose messages go to `wire`.
     pub fn new(epoch: u64, wire: mpsc::UnboundedSender<FromWorker>) -> Self {
         let inner = Mutex::new(Inner { live: true, next: 1, pending: VecDeque::new() });
-        Self { epoch, made: Instant::now(), wire, inner, standing: watch::Sender::new(Standing::Held) }
+        Self { epoch, made: clock::instant(), wire, inner, standing: watch::Sender::new(Standing::Held) }
     }
 
     /// The lease.

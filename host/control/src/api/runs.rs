@@ -221,7 +221,12 @@ pub(super) async fn cancel_run(
     if api.store.run(id.as_str()).await?.is_none() {
         return Err(Problem::missing("run", id.as_str()));
     }
-    api.scheduler.cancel(&id, &caller.0)?.durable().await?;
+    let cancelled = api.scheduler.cancel(&id, &caller.0).map_err(|error| {
+        let detail = format!("run `{id}` is not cancelled: {error}");
+        Problem::new(StatusCode::CONFLICT, "conflict", detail)
+    })?;
+    // The answer shows the run as cancelled, so it waits until that is durable.
+    cancelled.durable().await?;
     Ok((StatusCode::ACCEPTED, Json(show(&api, &id).await?)))
 }
 

@@ -55,8 +55,8 @@ enum Keep {
     Nothing,
     Artifact(u64, slipway_protocol::lease::Artifact),
     Output(u64, String, String),
-    /// The number of the last report, and the size of the new ones in bytes.
-    Reported(u64, u64),
+    /// How many were reported before, and are now, and the size of the new ones in bytes.
+    Reported(u64, u64, u64),
 }
 
 impl Done {
@@ -70,19 +70,35 @@ impl Done {
 }
 
 impl Keep {
-    fn apply(self, left: &mut Left) {
+    /// Changes it, or refuses what no longer fits: a call is decided upon by what was left when
+    /// it came, and a worker that is not ours may not wait for the answer before the next.
+    fn apply(self, left: &mut Left) -> Result<(), Reply> {
         match self {
             Self::Nothing => {}
-            Self::Artifact(epoch, artifact) => left.artifacts.push((epoch, artifact)),
+            Self::Artifact(epoch, artifact) => {
+                if left.artifacts.iter().any(|(_, before)| before.name == artifact.name) {
+                    return Err(out_of_turn());
+                }
+                left.artifacts.push((epoch, artifact));
+            }
             Self::Output(epoch, name, value) => {
                 left.outputs.insert(name, (epoch, value));
             }
-            Self::Reported(count, bytes) => {
-                left.reported = left.reported.max(count);
+            Self::Reported(before, now, bytes) => {
+                if left.reported != before {
+                    return Err(out_of_turn());
+                }
+                left.reported = now;
                 left.reported_bytes = left.reported_bytes.saturating_add(bytes);
             }
         }
+        Ok(())
     }
+}
+
+fn out_of_turn() -> Reply {
+    let message = "another call of this attempt was answered meanwhile: make one after the other";
+    Reply::Refused(Failure::new("out-of-turn", message))
 }
 
 impl Broker {

@@ -43,7 +43,7 @@ pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
         writes.push(Write::TestCase(TestCaseRow { run, stage, epoch: context.epoch, seq, case }));
     }
     match fits(context, bytes) {
-        Ok(()) => Done { reply: Reply::Done, writes, keep: Keep::Reported(after, bytes) },
+        Ok(()) => Done { reply: Reply::Done, writes, keep: Keep::Reported(before, after, bytes) },
         Err(refused) => refused,
     }
 }
@@ -75,7 +75,11 @@ pub(super) fn change(
     let texts = [&row.action, &row.object, row.before.as_deref().unwrap_or(""), row.after.as_deref().unwrap_or("")];
     let bytes = size(&texts);
     match fits(context, bytes) {
-        Ok(()) => Done { reply: Reply::Done, writes: vec![Write::Change(row)], keep: Keep::Reported(seq, bytes) },
+        Ok(()) => Done {
+            reply: Reply::Done,
+            writes: vec![Write::Change(row)],
+            keep: Keep::Reported(context.left.reported, seq, bytes),
+        },
         Err(refused) => refused,
     }
 }

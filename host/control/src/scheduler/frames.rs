@@ -222,17 +222,27 @@ impl Scheduler {
     }
 
     /// Puts the reply to a call on the journal together with what follows from it, and tells
-    /// the worker. `keep` changes what the stage has left, if the lease still holds.
-    pub fn reply(&self, context: &CallContext, reply: Reply, also: Vec<Write>, keep: impl FnOnce(&mut Left)) {
+    /// the worker. `keep` changes what the stage has left, if the lease still holds; what it
+    /// refuses, because another call has changed that meanwhile, is answered so.
+    pub fn reply(
+        &self,
+        context: &CallContext,
+        reply: Reply,
+        also: Vec<Write>,
+        keep: impl FnOnce(&mut Left) -> Result<(), Reply>,
+    ) {
         let CallContext { run, stage, epoch, seq, .. } = context;
         let mut inner = self.lock();
+        let Some(lease) = inner.leases.get(epoch) else { return };
+        let worker = lease.worker.clone();
+        let kept = inner.runs.get_mut(run).map(|active| keep(active.left.entry(stage.clone()).or_default()));
+        let (reply, also) = match kept {
+            Some(Err(refusal)) => (refusal, Vec::new()),
+            Some(Ok(())) | None => (reply, also),
+        };
         let Some(lease) = inner.leases.get_mut(epoch) else { return };
         lease.answering.remove(seq);
         lease.answered.insert(*seq, reply.clone());
-        let worker = lease.worker.clone();
-        if let Some(active) = inner.runs.get_mut(run) {
-            keep(active.left.entry(stage.clone()).or_default());
-        }
         let mut writes = also;
         writes.push(Write::Reply {
             run: run.to_string(),
@@ -256,7 +266,8 @@ impl Lease {
     /// Whether a worker that keeps to the protocol may say this next.
     fn allows(&self, body: &Body) -> bool {
         match body {
-            // A worker of ours gathers entries, and cuts a flood long before this limit.
+            // A worker of ours gathers entries, and cuts a flood long before this limit. Rows are
+            // known by their first entry, so one without would be in the next one's way.
             Body::Log { entries } => !entries.is_empty() && self.log_bytes <= LOG_BYTES_MAX * 2,
             // A guest waits for the reply to each of its calls. The end of a tool is not its call.
             Body::Call { call: Call::ToolExited { .. } } | Body::Ended { .. } => true,

@@ -5,8 +5,9 @@ use slipway_domain::run::Loss;
 use slipway_domain::{Digest, Epoch, RunId, StageName};
 use slipway_protocol::{FromControl, LEASE_TTL_SECONDS, Reply};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// The most uploads under a lease.
 const UPLOADS_MAX: usize = 2_000;

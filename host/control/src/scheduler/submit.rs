@@ -195,7 +195,7 @@ impl Scheduler {
 
 /// A run that is about to begin, with its first actions and the rows that belong to it.
 pub(super) struct Accepted {
-    active: Active,
+    pub(super) active: Active,
     actions: Vec<Action>,
     rest: Vec<Write>,
 }

@@ -1,5 +1,6 @@
 //! One call of one export, in a Store of its own.
 
+use crate::clock;
 use crate::outbox::Standing;
 use crate::runtime::component::{Components, Ready};
 use crate::runtime::fault::classify;
@@ -11,7 +12,7 @@ use slipway_domain::text::cut;
 use slipway_engine::Limits;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wasmtime::component::Linker;
 use wasmtime::{Engine, Store};
 
@@ -38,7 +39,7 @@ pub struct Ending {
 /// Calls the export that the lease names. `None` when the lease was lost meanwhile: then
 /// there is nobody to tell. Dropping the future ends the call.
 pub async fn execute(engine: &Engine, component: &Ready, session: &Arc<Session>) -> Option<Ending> {
-    let began = Instant::now();
+    let began = clock::instant();
     let mut store = slipway_engine::store(engine, State::new(Arc::clone(session)));
     let limit = Duration::from_millis(session.lease.limits.wall_ms);
     let result = {
