@@ -26,7 +26,7 @@ const STEADY: Duration = Duration::from_secs(30);
 const STOP: Duration = Duration::from_secs(10);
 
 /// The variables of this process that children get. Others may hold credentials.
-const PASSED_ON: [&str; 5] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE"];
+const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE", "SLIPWAY_LOG"];
 /// How long an app that is not served waits until that is tried again.
 const BRING_UP_AGAIN: Duration = Duration::from_secs(10);
 
