@@ -6,7 +6,7 @@ use crate::outbox::Outbox;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use slipway_protocol::lease::Component;
-use slipway_protocol::message::{Description, decode, encode};
+use slipway_protocol::message::{Description, Undescribed, decode, encode};
 use slipway_protocol::{FromControl, FromWorker, Lease, MESSAGE_BYTES_MAX, RENEW_SECONDS, SELF_FENCE_SECONDS, VERSION};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,7 +56,7 @@ pub trait Duties: Send + Sync {
     /// Runs a lease. Returns at once; what happens is said through the outbox.
     fn run(&self, lease: Lease, outbox: Arc<Outbox>);
     /// Finds out what a component is. Returns at once; `answer` is called later.
-    fn describe(&self, component: Component, answer: Box<dyn FnOnce(Result<Description, String>) + Send>);
+    fn describe(&self, component: Component, answer: Box<dyn FnOnce(Result<Description, Undescribed>) + Send>);
 }
 
 /// The leases that the worker holds.

@@ -6,7 +6,7 @@ struct Idle;
 
 impl Duties for Idle {
     fn run(&self, _lease: Lease, _outbox: Arc<Outbox>) {}
-    fn describe(&self, _component: Component, _answer: Box<dyn FnOnce(Result<Description, String>) + Send>) {}
+    fn describe(&self, _component: Component, _answer: Box<dyn FnOnce(Result<Description, Undescribed>) + Send>) {}
 }
 
 fn held(leases: &Leases, epoch: u64, renewed: Instant) -> Arc<Outbox> {

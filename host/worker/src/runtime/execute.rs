@@ -10,6 +10,7 @@ use crate::session::Session;
 use slipway_domain::outcome::{Fault, Outcome, Unhappy};
 use slipway_domain::text::cut;
 use slipway_engine::Limits;
+use slipway_protocol::message::{Description, Undescribed};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +100,7 @@ fn tell(failure: Failure) -> slipway_domain::outcome::Failure {
 
 /// Calls `describe` with every import refused, and returns its text.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a trap is told in more words than the others")]
-pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_protocol::message::Description, String> {
+pub async fn describe(components: &Components, bytes: &[u8]) -> Result<Description, Undescribed> {
     let (component, shape) = components.inspect(bytes).map_err(|unfit| unfit.to_string())?;
     let mut linker: Linker<Limits> = Linker::new(components.engine());
     linker.define_unknown_imports_as_traps(&component).map_err(|error| format!("{error:#}"))?;
@@ -111,10 +112,14 @@ pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_p
         wasmtime::Result::Ok(text)
     };
     let text = match tokio::time::timeout(DESCRIBE_LIMIT, call).await {
-        Err(_elapsed) => return Err(format!("`describe` did not return within {} s", DESCRIBE_LIMIT.as_secs())),
+        // On a machine that is busy enough, that is nobody's fault.
+        Err(_elapsed) => {
+            let reason = format!("`describe` did not return within {} s", DESCRIBE_LIMIT.as_secs());
+            return Err(Undescribed::passing(reason));
+        }
         Ok(Err(error)) => {
             let fault = classify(&error, store.data());
-            return Err(match fault {
+            let reason = match fault {
                 Fault::Trap { message, .. } if message.contains("unknown import") => {
                     format!("`describe` called an import, and it runs with every import refused ({message})")
                 }
@@ -123,12 +128,13 @@ pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_p
                     None => format!("`describe` trapped: {message}"),
                 },
                 other => format!("`describe` did not return: {other}"),
-            });
+            };
+            return Err(reason.into());
         }
         Ok(Ok(text)) => text,
     };
     if text.len() > DESCRIBE_BYTES_MAX {
-        return Err(format!("`describe` returned {} bytes, more than {DESCRIBE_BYTES_MAX}", text.len()));
+        return Err(format!("`describe` returned {} bytes, more than {DESCRIBE_BYTES_MAX}", text.len()).into());
     }
-    Ok(slipway_protocol::message::Description { kind: shape.kind.as_str().to_owned(), imports: shape.imports, text })
+    Ok(Description { kind: shape.kind.as_str().to_owned(), imports: shape.imports, text })
 }
