@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
     reason = "a test that meets what it does not expect has failed"
 )]
 
@@ -12,6 +13,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use support::golden::{golden, redact};
 use support::{Repository, Server, root, slipway};
 
 #[test]
@@ -60,6 +62,7 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
     repository.commit("empty", None);
     server.add("empty", repository.path()).await;
     let long = "x".repeat(2 << 20);
+    let mut all = String::new();
     for (method, path, body, status, code) in [
         ("GET", "/v1/nothing", None, 404, "not-found"),
         ("DELETE", "/v1/runs", None, 405, "method-not-allowed"),
@@ -101,15 +104,20 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
         ("GET", "/v1/apps/nothing/releases", None, 404, "not-found"),
         ("POST", "/v1/apps/nothing/rollback", None, 404, "not-found"),
     ] {
+        let sent = body.as_ref().map(|body| format!(" {}", slipway_domain::text::cut(body.to_string(), 80)));
         let (found, problem) = server.request(method, path, body).await;
         assert_eq!((found, problem["code"].as_str()), (status, Some(code)), "{method} {path}: {problem}");
         assert_eq!(problem["status"], status, "{problem}");
         let told = problem.to_string();
+        all += &format!("{method} {path}{}\n{problem:#}\n\n", sent.unwrap_or_default().replace('\u{202e}', "<U+202E>"));
         assert!(!problem["detail"].as_str().unwrap().is_empty());
         for word in ["deserialize", "invalid type", "expected", "\u{202e}", "\u{9b}"] {
             assert!(!told.contains(word), "{method} {path}: {told}");
         }
     }
+    let commit = repository.git(&["rev-parse", "HEAD"]);
+    let pairs = [(repository.path().to_str().unwrap(), "/repositories/empty"), (commit.as_str(), "<commit>")];
+    golden("problems", &redact(&all, &pairs));
     // What is told is what to mend: the field, and those there are.
     let body = json!({ "reference": "main", "parameter": {} });
     let (_, problem) = server.request("POST", "/v1/pipelines/empty/runs", Some(body)).await;

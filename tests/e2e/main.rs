@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
     reason = "a test that meets what it does not expect has failed"
 )]
 
@@ -12,10 +13,12 @@
 mod support;
 
 mod app;
+mod app_host;
 mod command_line;
 mod disk;
 mod elsewhere;
 mod guests;
+mod messages;
 mod plugins;
 mod runs;
 mod tokens;

@@ -1,6 +1,8 @@
 //! Apps that behave, apps that do not, and what their users see. Each app is a few lines of
 //! WebAssembly text.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 #[path = "support/guests.rs"]
 mod guests;
 mod support;

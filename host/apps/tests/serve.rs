@@ -2,6 +2,8 @@
 //!
 //! `SLIPWAY_TEST_APP_WASM` names its component; `cargo xtask test` builds it and sets it.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 mod support;
 
 use serde_json::json;

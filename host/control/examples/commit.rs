@@ -4,6 +4,8 @@
 //! `commit FOLDER TIMES` prints the time of each commit as one line of JSON, in
 //! microseconds. `cargo xtask bench` runs it on the disk that the server's data is on.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use std::error::Error;

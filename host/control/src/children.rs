@@ -25,6 +25,8 @@ const STEADY: Duration = Duration::from_secs(30);
 /// How long a child may take to end when it is told to.
 const STOP: Duration = Duration::from_secs(10);
 
+/// The variables of this process that children get. Others may hold credentials.
+const PASSED_ON: [&str; 6] = ["PATH", "HOME", "TMPDIR", "LANG", "RUST_BACKTRACE", "SLIPWAY_LOG"];
 /// How long an app that is not served waits until that is tried again.
 const BRING_UP_AGAIN: Duration = Duration::from_secs(10);
 
@@ -82,6 +84,8 @@ async fn start<T: Serialize>(program: &Program, command: &str, orders: &T) -> st
     let log = program.log.iter().map(|filter| ("SLIPWAY_LOG", filter));
     let mut child = Command::new(&program.path)
         .args([command, "--embedded"])
+        .env_clear()
+        .envs(PASSED_ON.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
         .envs(log)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -79,7 +79,7 @@ pub fn check(
             Some(Resolution::Known(plugin)) => {
                 let (granted, refused) = grant::intersect(plugin, &stage.grants, operator, tier);
                 problems.extend(refused.iter().map(|refused| describe_refusal(stage, plugin, operator, tier, refused)));
-                problems.extend(check_open_requests(stage, plugin));
+                problems.extend(check_open_requests(stage, plugin, operator));
                 grants.insert(stage.name.clone(), granted);
             }
             Some(Resolution::Unknown { available }) => problems.push(unknown_plugin(stage, available)),
@@ -128,9 +128,9 @@ fn check_needs(definition: &Definition, problems: &mut Vec<Problem>) {
             }
         }
     }
-    if let Some(cycle) = find_cycle(definition) {
+    for cycle in find_cycles(definition) {
         let path: Vec<String> = cycle.iter().map(|name| format!("`{name}`")).collect();
-        let Some(first) = cycle.first() else { return };
+        let Some(first) = cycle.first() else { continue };
         problems.push(Problem {
             code: "cycle",
             place: Place::stage(first, &["needs"]),
@@ -140,8 +140,10 @@ fn check_needs(definition: &Definition, problems: &mut Vec<Problem>) {
     }
 }
 
-/// Finds stages that need each other in a circle: the first name is also the last.
-fn find_cycle(definition: &Definition) -> Option<Vec<StageName>> {
+/// Finds stages that need each other in a circle, one circle for each `needs` that closes one:
+/// the first name is also the last.
+fn find_cycles(definition: &Definition) -> Vec<Vec<StageName>> {
+    let mut cycles = Vec::new();
     let needs: BTreeMap<&StageName, &[StageName]> =
         definition.stages.iter().map(|stage| (&stage.name, stage.needs.as_slice())).collect();
     let mut done: BTreeSet<&StageName> = BTreeSet::new();
@@ -162,18 +164,22 @@ fn find_cycle(definition: &Definition) -> Option<Vec<StageName>> {
                         let mut cycle: Vec<StageName> =
                             path.iter().skip(start).map(|(name, _)| (*name).clone()).collect();
                         cycle.push(next.clone());
-                        return Some(cycle);
+                        cycles.push(cycle);
+                    } else {
+                        path.push((next, 0));
                     }
-                    path.push((next, 0));
                 }
             }
         }
     }
-    None
+    cycles
 }
 
 /// A plugin that lets the pipeline name what it uses has nothing to use until one is named.
-fn check_open_requests(stage: &StageDefinition, plugin: &Plugin) -> Vec<Problem> {
+fn check_open_requests(stage: &StageDefinition, plugin: &Plugin, operator: &Operator) -> Vec<Problem> {
+    // The one thing that there is to grant is most likely meant.
+    let only = operator.tools.first().filter(|_| operator.tools.len() == 1).map_or("…", |tool| tool.as_str());
+
     let open = plugin.requests.iter().filter(|request| {
         request.names.is_empty()
             && request.interface.needs_grant()
@@ -187,7 +193,12 @@ fn check_open_requests(stage: &StageDefinition, plugin: &Plugin) -> Vec<Problem>
             "plugin `{}` asks for `{}`, and stage `{}` grants none: {}",
             plugin.name, request.interface, stage.name, request.why
         ),
-        hint: Some(format!("add `grant.{} = [\"…\"]` to `[stages.{}]`", request.interface, stage.name)),
+        hint: Some(format!(
+            "add `grant.{} = [\"{}\"]` to `[stages.{}]`",
+            request.interface,
+            if request.interface == Interface::Tools { only } else { "…" },
+            stage.name
+        )),
     })
     .collect()
 }
@@ -312,8 +323,13 @@ pub fn list(words: &[&str]) -> String {
 }
 
 /// The candidate that a misspelled word most likely stands for: the one at the smallest
-/// edit distance, when that is at most a third of the word (rounded up).
+/// edit distance, when that is at most a third of the word (rounded up). One that only goes on
+/// with a unit, as `timeout_seconds` after `timeout`, is nearest of all.
 pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let goes_on = |candidate: &&&str| candidate.strip_prefix(word).is_some_and(|rest| rest.starts_with(['_', '-']));
+    if let Some(candidate) = candidates.iter().find(goes_on).filter(|_| !word.is_empty()) {
+        return Some(candidate);
+    }
     let limit = word.chars().count().div_ceil(3);
     candidates
         .iter()

@@ -162,3 +162,24 @@ fn a_deploy_is_refused_below_its_tier() {
     assert!(check(&definition, &plugins(), &operator(), Tier::Protected).is_ok());
     assert_eq!(check(&definition, &plugins(), &operator(), Tier::Trusted).unwrap_err()[0].code, "tier");
 }
+
+#[test]
+fn every_circle_is_shown() {
+    let grants = [tool("rust")];
+    let problems = problems(vec![
+        stage("a", "cargo@1", &["b"], &grants),
+        stage("b", "cargo@1", &["a"], &grants),
+        stage("c", "cargo@1", &["c", "a"], &grants),
+    ]);
+    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.rsplit(": ").next().unwrap()).collect();
+    assert_eq!(messages, ["`a` needs `b` needs `a`", "`c` needs `c`"]);
+}
+
+#[test]
+fn a_word_stands_for_the_one_that_goes_on_with_its_unit() {
+    let known = ["timeout_seconds", "memory_mib", "needs"];
+    assert_eq!(nearest("timeout", &known), Some("timeout_seconds"));
+    assert_eq!(nearest("need", &known), Some("needs"));
+    assert_eq!(nearest("time", &known), None);
+    assert_eq!(nearest("", &known), None);
+}

@@ -322,6 +322,9 @@ impl Run {
         let ending = self.stages.iter().any(|stage| {
             matches!(stage.state, StageState::Ended(End::Failed { .. } | End::Errored { .. } | End::Cancelled { .. }))
         });
+        if ending {
+            self.withdraw_unbegun(actions);
+        }
         loop {
             let mut changed = false;
             for index in 0..self.stages.len() {
@@ -342,6 +345,22 @@ impl Run {
         if self.stages.iter().all(|stage| stage.state.has_ended()) {
             self.state = RunState::Ended(self.end());
             actions.push(Action::End);
+        }
+    }
+
+    /// Skips what is in line and was never begun: once a stage has not passed, nothing new starts.
+    fn withdraw_unbegun(&mut self, actions: &mut Vec<Action>) {
+        for stage in &mut self.stages {
+            let StageState::Queued(attempt) = &stage.state else { continue };
+            if attempt.number > 1 || matches!(attempt.phase, Phase::Rollback { .. }) {
+                continue;
+            }
+            stage.state = StageState::Ended(End::Skipped(Skip::RunEnding));
+            let queue = Action::Queue(stage.name.clone());
+            match actions.iter().position(|action| *action == queue) {
+                Some(just_now) => drop(actions.remove(just_now)),
+                None => actions.push(Action::Withdraw(stage.name.clone())),
+            }
         }
     }
 

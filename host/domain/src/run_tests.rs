@@ -53,6 +53,32 @@ fn a_failed_stage_fails_the_run_and_skips_what_needs_it() {
 }
 
 #[test]
+fn once_a_stage_has_failed_nothing_new_starts() {
+    let stages = plan(&[("a", Kind::Build, &[]), ("b", Kind::Build, &[]), ("deploy", Kind::Deploy, &[])]);
+    let (mut run, _) = Run::new(stages);
+    run.apply(&Event::Leased { stage: name("deploy"), epoch: Epoch(1) }).unwrap();
+    assert_eq!(step(&mut run, "a", 2, failed()), [Action::Withdraw(name("b"))], "it was never begun");
+    let planned = Event::Ended { stage: name("deploy"), epoch: Epoch(1), outcome: Outcome::Passed };
+    assert_eq!(run.apply(&planned).unwrap(), [Action::End], "the plan goes on to its end, and is not applied");
+    assert_eq!(run.stage(&name("deploy")).unwrap().state, StageState::Ended(End::Skipped(Skip::RunEnding)));
+    assert_eq!(*run.state(), RunState::Ended(RunEnd::Failed { stage: name("a") }));
+}
+
+#[test]
+fn once_a_stage_has_failed_what_was_begun_goes_on_and_a_change_is_taken_back() {
+    let stages = plan(&[("a", Kind::Build, &[]), ("b", Kind::Build, &[]), ("deploy", Kind::Deploy, &[])]);
+    let (mut run, _) = Run::new(stages);
+    step(&mut run, "deploy", 1, Outcome::Passed);
+    run.apply(&Event::Leased { stage: name("deploy"), epoch: Epoch(2) }).unwrap();
+    run.apply(&Event::Leased { stage: name("b"), epoch: Epoch(3) }).unwrap();
+    assert_eq!(step(&mut run, "a", 4, failed()), []);
+    let lost = Event::LeaseLost { stage: name("b"), epoch: Epoch(3), loss: Loss::Innocent };
+    assert_eq!(run.apply(&lost).unwrap(), [Action::Queue(name("b"))], "it had begun");
+    let applied = Event::Ended { stage: name("deploy"), epoch: Epoch(2), outcome: failed() };
+    assert_eq!(run.apply(&applied).unwrap(), [Action::Queue(name("deploy"))], "for its rollback");
+}
+
+#[test]
 fn a_failed_apply_is_taken_back_and_the_stage_keeps_its_failure() {
     let (mut run, _) = Run::new(plan(&[("deploy", Kind::Deploy, &[])]));
     step(&mut run, "deploy", 1, Outcome::Passed);

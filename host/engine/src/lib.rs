@@ -4,6 +4,7 @@
 //! The worker runs stages with it, the app host runs apps. What is true of one is true of the
 //! other, because it is written here once: neither builds an engine or a Store of its own.
 
+mod clock;
 mod config;
 mod fault;
 mod inspect;

@@ -1,8 +1,9 @@
 //! WASI 0.2 as every guest gets it: without environment, arguments, standard input, files and
 //! network. What files a guest sees is for its host to say.
 
+use crate::clock;
 use crate::limits::RANDOM_BYTES_MAX;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
 use wasmtime_wasi::clocks::{WasiClocks, WasiClocksView as _};
@@ -84,7 +85,7 @@ pub fn context() -> WasiCtxBuilder {
         .allow_ip_name_lookup(false)
         .max_random_size(RANDOM_BYTES_MAX)
         .wall_clock(WallClock)
-        .monotonic_clock(MonotonicClock(Instant::now()));
+        .monotonic_clock(MonotonicClock(clock::instant()));
     builder
 }
 
@@ -97,7 +98,7 @@ impl HostWallClock for WallClock {
     }
 
     fn now(&self) -> Duration {
-        coarse(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+        coarse(clock::since_1970())
     }
 }
 

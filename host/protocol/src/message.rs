@@ -42,7 +42,7 @@ pub enum FromWorker {
         /// The request.
         request: u64,
         /// What it is, or why it cannot be used.
-        description: Result<Description, String>,
+        description: Result<Description, Undescribed>,
     },
     /// It takes no more leases: it is stopping.
     Draining,
@@ -82,8 +82,8 @@ pub enum Body {
 pub enum FromControl {
     /// The answer to `Hello`.
     Welcome {
-        /// The leases of `holds` that still hold, each with the last frame that is stored.
-        /// The others are lost.
+        /// The leases of `holds` that still hold, each with the last frame that is known to be
+        /// durable. The others are lost.
         resumed: Vec<(u64, u64)>,
     },
     /// Something to do.
@@ -179,6 +179,30 @@ pub struct Description {
     pub text: String,
 }
 
+/// Why a component is not described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undescribed {
+    /// Why.
+    pub reason: String,
+    /// Whether it is the worker's trouble and not the component's: another look may end
+    /// otherwise.
+    pub passing: bool,
+}
+
+impl Undescribed {
+    /// A trouble of the worker.
+    pub fn passing(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), passing: true }
+    }
+}
+
+impl From<String> for Undescribed {
+    /// A verdict on the component.
+    fn from(reason: String) -> Self {
+        Self { reason, passing: false }
+    }
+}
+
 /// Why bytes are not a message.
 #[derive(Debug, thiserror::Error)]
 #[error("this is not a message of protocol {}", crate::VERSION)]
@@ -224,7 +248,7 @@ mod tests {
             there_and_back(&FromWorker::Frame { epoch: 7, seq: 1, body });
         }
         there_and_back(&FromWorker::HandBack { epochs: vec![3] });
-        there_and_back(&FromWorker::Described { request: 1, description: Err("no".into()) });
+        there_and_back(&FromWorker::Described { request: 1, description: Err("no".to_owned().into()) });
         there_and_back(&FromControl::Reply { epoch: 1, seq: 2, reply: Reply::NoRelease });
         there_and_back(&FromControl::Welcome { resumed: vec![(1, 2)] });
         let call =

@@ -5,6 +5,8 @@
 //! `stage_call COMPONENT EXPORT TIMES` prints the medians as one line of JSON, in
 //! microseconds. `cargo xtask bench` runs it.
 
+#![expect(clippy::disallowed_methods, reason = "it measures")]
+
 use slipway_domain::Digest;
 use slipway_domain::outcome::Outcome;
 use slipway_domain::plugin::Kind;

@@ -4,6 +4,7 @@
 //! `Call`. It holds no credential but its leases.
 
 pub mod beneath;
+mod clock;
 pub mod link;
 pub mod log;
 pub mod outbox;

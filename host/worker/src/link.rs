@@ -1,11 +1,12 @@
 //! The connection to control: one thread that never runs a guest, so that leases are
 //! renewed however busy the guests are.
 
+use crate::clock;
 use crate::outbox::Outbox;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use slipway_protocol::lease::Component;
-use slipway_protocol::message::{Description, decode, encode};
+use slipway_protocol::message::{Description, Undescribed, decode, encode};
 use slipway_protocol::{FromControl, FromWorker, Lease, MESSAGE_BYTES_MAX, RENEW_SECONDS, SELF_FENCE_SECONDS, VERSION};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,7 +56,7 @@ pub trait Duties: Send + Sync {
     /// Runs a lease. Returns at once; what happens is said through the outbox.
     fn run(&self, lease: Lease, outbox: Arc<Outbox>);
     /// Finds out what a component is. Returns at once; `answer` is called later.
-    fn describe(&self, component: Component, answer: Box<dyn FnOnce(Result<Description, String>) + Send>);
+    fn describe(&self, component: Component, answer: Box<dyn FnOnce(Result<Description, Undescribed>) + Send>);
 }
 
 /// The leases that the worker holds.
@@ -75,7 +76,7 @@ impl Leases {
         let watched = Arc::downgrade(&leases);
         std::thread::Builder::new().name("leases".into()).spawn(move || {
             while let Some(leases) = watched.upgrade() {
-                leases.fence_overdue(Instant::now());
+                leases.fence_overdue(clock::instant());
                 drop(leases);
                 std::thread::sleep(LOOK);
             }
@@ -260,6 +261,12 @@ impl<D: Duties> Link<D> {
     /// After a new connection: leases that control no longer knows are lost, the others say
     /// again what it has not stored. Frames that waited to be sent are among that.
     fn resume(&mut self, resumed: &[(u64, u64)]) {
+        // First, so that no new frame gets in between the two below.
+        for epoch in self.leases.epochs() {
+            if let Some(outbox) = self.leases.get(epoch) {
+                outbox.pause();
+            }
+        }
         let mut waiting = Vec::new();
         while let Ok(message) = self.outgoing.try_recv() {
             if !matches!(message, FromWorker::Frame { .. }) {
@@ -287,7 +294,7 @@ impl<D: Duties> Link<D> {
             FromControl::Welcome { .. } => {}
             FromControl::Lease(lease) => {
                 let outbox = Arc::new(Outbox::new(lease.epoch, self.wire.clone()));
-                let held = Held { outbox: Arc::clone(&outbox), renewed: Instant::now() };
+                let held = Held { outbox: Arc::clone(&outbox), renewed: clock::instant() };
                 self.leases.lock().insert(lease.epoch, held);
                 self.duties.run(*lease, outbox);
             }
@@ -321,7 +328,7 @@ impl<D: Duties> Link<D> {
 
     fn renewed(&self, epoch: u64) {
         if let Some(held) = self.leases.lock().get_mut(&epoch) {
-            held.renewed = Instant::now();
+            held.renewed = clock::instant();
         }
     }
 }

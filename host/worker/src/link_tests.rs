@@ -6,7 +6,7 @@ struct Idle;
 
 impl Duties for Idle {
     fn run(&self, _lease: Lease, _outbox: Arc<Outbox>) {}
-    fn describe(&self, _component: Component, _answer: Box<dyn FnOnce(Result<Description, String>) + Send>) {}
+    fn describe(&self, _component: Component, _answer: Box<dyn FnOnce(Result<Description, Undescribed>) + Send>) {}
 }
 
 fn held(leases: &Leases, epoch: u64, renewed: Instant) -> Arc<Outbox> {
@@ -25,7 +25,7 @@ fn link(control: String) -> (Link<Idle>, Arc<Leases>) {
 #[test]
 fn a_lease_that_is_not_renewed_in_time_is_stopped_and_the_others_are_not() {
     let leases = Leases::default();
-    let now = Instant::now();
+    let now = clock::instant();
     let late = held(&leases, 1, now);
     let fresh = held(&leases, 2, now + Duration::from_secs(1));
     leases.fence_overdue(now + Duration::from_secs(SELF_FENCE_SECONDS));

@@ -1,12 +1,13 @@
 //! The log of one attempt: entries are gathered for a moment and sent together, and a
 //! flood is cut in the middle, so that its beginning and its end are kept.
 
+use crate::clock;
 use crate::outbox::Outbox;
 use slipway_domain::text::cut;
 use slipway_protocol::message::LogEntry;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// The longest text of one entry, in bytes.
@@ -19,12 +20,6 @@ const GATHER: Duration = Duration::from_millis(50);
 const GATHER_BYTES: usize = 32 << 10;
 /// What an entry costs beside its text, in bytes.
 const ENTRY_BYTES: usize = 48;
-
-/// The time now, in microseconds since 1970.
-pub fn now_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
-}
 
 /// The log of one attempt.
 pub struct Log {
@@ -60,7 +55,7 @@ impl Log {
     /// Writes an entry with the time of now.
     pub fn write(self: &Arc<Self>, source: &str, level: &str, message: String, fields: Vec<(String, String)>) {
         let entry = LogEntry {
-            at_us: now_us(),
+            at_us: clock::now_us(),
             source: source.to_owned(),
             level: level.to_owned(),
             message: cut(message, LINE_BYTES_MAX),
@@ -101,7 +96,7 @@ impl Log {
             if flood.left_out > 0 {
                 let bytes_max = inner.bytes_max;
                 inner.gathered.push(LogEntry {
-                    at_us: flood.tail.front().map_or_else(now_us, |entry| entry.at_us),
+                    at_us: flood.tail.front().map_or_else(clock::now_us, |entry| entry.at_us),
                     source: "host".into(),
                     level: "warn".into(),
                     message: format!(
@@ -221,5 +216,27 @@ mod tests {
         log.finish();
         let message = &entries(&mut said)[0].message;
         assert!(message.ends_with("x … (1 bytes cut)"), "{}", message.len());
+    }
+
+    #[tokio::test]
+    async fn much_is_not_gathered_for_long() {
+        let (log, mut said) = log(1 << 20);
+        let line = "x".repeat(1 << 10);
+        for _ in 0..GATHER_BYTES / line.len() {
+            log.write("stage", "info", line.clone(), vec![]);
+        }
+        assert!(!entries(&mut said).is_empty(), "before any time has passed");
+    }
+
+    #[tokio::test]
+    async fn a_log_under_a_lost_lease_goes_nowhere() {
+        let (wire, mut said) = mpsc::unbounded_channel();
+        let outbox = Arc::new(Outbox::new(1, wire));
+        let log = Log::new(Arc::clone(&outbox), 1 << 20, Handle::current());
+        outbox.fence();
+        log.write("stage", "info", "a".into(), vec![]);
+        log.finish();
+        assert!(said.try_recv().is_err());
+        assert!(log.bytes() > 0, "it is counted all the same");
     }
 }

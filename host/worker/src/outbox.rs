@@ -3,6 +3,7 @@
 //! Entries are numbered without gaps. One leaves the outbox once control has stored it
 //! and, for a call, answered it; until then it is said again after each reconnection.
 
+use crate::clock;
 use slipway_protocol::message::{Body, LogEntry, Metering};
 use slipway_protocol::outcome::Outcome;
 use slipway_protocol::{Call, FromWorker, Reply};
@@ -37,6 +38,9 @@ pub struct Outbox {
 }
 
 struct Inner {
+    /// Whether what is said goes on the wire at once. While it does not, it waits to be said
+    /// again, so that nothing overtakes what comes before it.
+    live: bool,
     next: u64,
     pending: VecDeque<Pending>,
 }
@@ -51,8 +55,8 @@ struct Pending {
 impl Outbox {
     /// An empty outbox whose messages go to `wire`.
     pub fn new(epoch: u64, wire: mpsc::UnboundedSender<FromWorker>) -> Self {
-        let inner = Mutex::new(Inner { next: 1, pending: VecDeque::new() });
-        Self { epoch, made: Instant::now(), wire, inner, standing: watch::Sender::new(Standing::Held) }
+        let inner = Mutex::new(Inner { live: true, next: 1, pending: VecDeque::new() });
+        Self { epoch, made: clock::instant(), wire, inner, standing: watch::Sender::new(Standing::Held) }
     }
 
     /// The lease.
@@ -114,10 +118,16 @@ impl Outbox {
     /// that it has.
     pub fn resend(&self, stored: u64) {
         self.stored(stored);
-        let inner = self.lock();
+        let mut inner = self.lock();
+        inner.live = true;
         for entry in &inner.pending {
             self.send(entry.seq, entry.body.clone());
         }
+    }
+
+    /// Puts nothing on the wire until [`Self::resend`].
+    pub fn pause(&self) {
+        self.lock().live = false;
     }
 
     /// The run was cancelled.
@@ -146,7 +156,9 @@ impl Outbox {
         inner.next += 1;
         inner.pending.push_back(Pending { seq, body: body.clone(), stored: false, answer });
         // Sent under the lock, so that entries leave in the order of their numbers.
-        self.send(seq, body);
+        if inner.live {
+            self.send(seq, body);
+        }
         drop(inner);
         Ok(seq)
     }
@@ -196,6 +208,18 @@ mod tests {
         assert_eq!(drain(&mut said), [1, 2, 3]);
         outbox.resend(2);
         assert_eq!(drain(&mut said), [3]);
+    }
+
+    #[test]
+    fn nothing_overtakes_what_is_said_again() {
+        let (outbox, mut said) = outbox();
+        outbox.log(vec![]).unwrap();
+        outbox.pause();
+        outbox.log(vec![]).unwrap();
+        assert_eq!(drain(&mut said), [1]);
+        outbox.resend(0);
+        outbox.log(vec![]).unwrap();
+        assert_eq!(drain(&mut said), [1, 2, 3]);
     }
 
     #[test]

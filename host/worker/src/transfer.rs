@@ -12,8 +12,9 @@ use slipway_protocol::{LEASE_HEADER, Lease, SELF_FENCE_SECONDS};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use tokio::io::AsyncWriteExt;
+use tokio::time::Instant;
 
 /// How long one transfer may stand still.
 const IDLE: Duration = Duration::from_secs(30);

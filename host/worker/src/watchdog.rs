@@ -4,6 +4,7 @@
 //! Timeouts end a guest that computes or waits. This is for a host function that blocks
 //! its thread, which would be a bug of ours.
 
+use crate::clock;
 use crate::session::Session;
 use std::collections::HashMap;
 use std::io;
@@ -40,7 +41,7 @@ impl Watchdog {
         let watched = Arc::downgrade(&calls);
         std::thread::Builder::new().name("watchdog".into()).spawn(move || {
             while let Some(calls) = watched.upgrade() {
-                if let Some(stage) = calls.overdue(Instant::now()) {
+                if let Some(stage) = calls.overdue(clock::instant()) {
                     tracing::error!(stage, "a call did not come back after its time was over: ending the worker");
                     std::process::abort();
                 }
@@ -55,7 +56,7 @@ impl Watchdog {
     pub fn watch(&self, limit: Duration, session: &Session) -> Watch {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}/{}", session.lease.run, session.lease.stage);
-        let due = Instant::now() + limit + GRACE;
+        let due = clock::instant() + limit + GRACE;
         self.0.due.lock().unwrap_or_else(PoisonError::into_inner).insert(number, (due, name));
         Watch { number, calls: Arc::clone(&self.0) }
     }
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn a_call_is_overdue_only_after_its_time() {
         let calls = Arc::new(Calls::default());
-        let now = Instant::now();
+        let now = clock::instant();
         calls.due.lock().unwrap().insert(1, (now, "run/stage".into()));
         let watch = Watch { number: 1, calls: Arc::clone(&calls) };
         assert_eq!(calls.overdue(now), None);

@@ -14,7 +14,7 @@ use slipway_domain::Digest;
 use slipway_domain::outcome::{Fault, Outcome, Unhappy};
 use slipway_domain::plugin::Kind;
 use slipway_protocol::lease::Component;
-use slipway_protocol::message::Description;
+use slipway_protocol::message::{Description, Undescribed};
 use slipway_protocol::{FromWorker, Lease};
 use std::io;
 use std::path::PathBuf;
@@ -150,7 +150,7 @@ impl Duties for Worker {
         self.0.guests.spawn(async move { worker.attempt(lease, outbox).await });
     }
 
-    fn describe(&self, component: Component, answer: Box<dyn FnOnce(Result<Description, String>) + Send>) {
+    fn describe(&self, component: Component, answer: Box<dyn FnOnce(Result<Description, Undescribed>) + Send>) {
         let worker = self.clone();
         self.0.guests.spawn(async move { answer(worker.describe(&component).await) });
     }
@@ -212,14 +212,15 @@ impl Worker {
         }
     }
 
-    async fn describe(&self, component: &Component) -> Result<Description, String> {
-        let digest = Digest::new(component.digest.clone()).map_err(|error| error.to_string())?;
-        let bytes = self.0.transfer.component(&digest, None).await.map_err(|error| chain(&error))?;
+    async fn describe(&self, component: &Component) -> Result<Description, Undescribed> {
+        let digest = Digest::new(component.digest.clone()).map_err(|error| Undescribed::passing(error.to_string()))?;
+        let bytes = self.0.transfer.component(&digest, None).await;
+        let bytes = bytes.map_err(|error| Undescribed::passing(chain(&error)))?;
         let components = Arc::clone(&self.0.components);
         let runtime = self.0.guests.clone();
         // Compilation takes long, so the whole of it goes where waiting is allowed.
         let described = tokio::task::spawn_blocking(move || runtime.block_on(describe(&components, &bytes))).await;
-        described.unwrap_or_else(|error| Err(format!("it could not be looked at: {error}")))
+        described.unwrap_or_else(|error| Err(Undescribed::passing(format!("it could not be looked at: {error}"))))
     }
 }
 

@@ -3,6 +3,8 @@
 //! Each command makes sure of what it needs by itself; nothing here is part of what users
 //! install.
 
+#![expect(clippy::disallowed_methods, reason = "it measures and waits, and nobody pauses its time")]
+
 use std::process::ExitCode;
 
 use anyhow::Result;

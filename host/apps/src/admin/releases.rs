@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 use slipway_domain::AppName;
 use slipway_domain::name::ReleaseId;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use tracing::info;
 
 /// The longest version, in bytes.

@@ -40,7 +40,7 @@ impl Inspector {
 
     pub(super) async fn look(&self, bytes: &Bytes) -> (Description, Result<PluginFacts, String>) {
         let digest = Digest::new(format!("sha256:{}", hex::encode(Sha256::digest(bytes))));
-        let description = Description(describe(&self.0, bytes).await);
+        let description = Description(describe(&self.0, bytes).await.map_err(|undescribed| undescribed.reason));
         let facts = match digest {
             Ok(digest) => facts(&description, &digest),
             Err(error) => Err(error.to_string()),

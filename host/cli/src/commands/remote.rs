@@ -151,6 +151,9 @@ pub(super) async fn runs(args: Runs, as_json: bool) -> anyhow::Result<()> {
         output::json(&found);
         return Ok(());
     }
+    if list(&found, "runs").next().is_none() {
+        output::note("there are no runs yet: `slipway trigger PIPELINE REF` makes one");
+    }
     for run in list(&found, "runs") {
         let reference = text(run, "reference");
         let name = reference.strip_prefix("refs/tags/").or(reference.strip_prefix("refs/heads/"));
@@ -197,6 +200,9 @@ pub(super) async fn releases(args: &Releases, as_json: bool) -> anyhow::Result<(
         if as_json {
             output::json(&found);
             return Ok(());
+        }
+        if list(&found, "apps").next().is_none() {
+            output::note("there are no apps yet: one is there once a pipeline has released it");
         }
         for app in list(&found, "apps") {
             let live = app.get("live").filter(|live| live.is_object()).map(version).unwrap_or_default();

@@ -24,7 +24,7 @@ pub(super) fn run(args: Worker) -> anyhow::Result<()> {
         slipway_worker::Options {
             control: args.server.trim_end_matches('/').to_owned(),
             token,
-            name: format!("worker-{}-{}", std::process::id(), nanos()),
+            name: format!("worker-{}-{}", std::process::id(), some_bits()),
             slots: args.slots,
             folder: whole(&args.data.unwrap_or_else(|| default_data().join("remote-worker")))?,
             sandbox_init,
@@ -113,6 +113,11 @@ fn stop_with_signal(stop: CancellationToken) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn nanos() -> u128 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos()
+/// What makes the name of a worker another at each start.
+fn some_bits() -> String {
+    let mut bytes = [0; 8];
+    // Linux gives up to 256 bytes whole (getrandom(2)).
+    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    assert!(filled == Ok(bytes.len()), "the kernel gives random bytes");
+    hex::encode(bytes)
 }

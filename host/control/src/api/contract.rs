@@ -11,9 +11,11 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::LengthLimitError;
 use serde_json::Value;
 use slipway_domain::check::{list, nearest};
 use std::collections::BTreeSet;
+use std::error::Error as _;
 use std::sync::Arc;
 
 /// The document, as JSON.
@@ -110,7 +112,7 @@ impl Contract {
         for name in items(schema.get("required")).filter_map(Value::as_str) {
             if !fields.contains_key(name) {
                 let problem = Problem::bad_request("invalid-body", format!("the body needs the field `{name}`"));
-                return Err(problem.field(name).hint(format!("the body has {}", list(&known))));
+                return Err(problem.field(name).hint(format!("the fields of the body are {}", list(&known))));
             }
         }
         Ok(())
@@ -194,8 +196,11 @@ const fn kind(value: &Value) -> &'static str {
 
 fn unknown(code: &str, name: &str, message: String, known: &[&str]) -> Problem {
     let problem = Problem::bad_request(code, message).field(name);
-    let known_ones =
-        if known.is_empty() { "there is none to give".to_owned() } else { format!("there is {}", list(known)) };
+    let known_ones = if known.is_empty() {
+        "take it out: this request has none".to_owned()
+    } else {
+        format!("there is {}", list(known))
+    };
     match nearest(name, known) {
         Some(near) => problem.hint(format!("did you mean `{near}`? {known_ones}")),
         None => problem.hint(known_ones),
@@ -218,9 +223,17 @@ pub(super) async fn keep(
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let Ok(bytes) = to_bytes(body, BODY_BYTES_MAX).await else {
-        let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes, or broke off");
-        return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).into_response();
+    let bytes = match to_bytes(body, BODY_BYTES_MAX).await {
+        Ok(bytes) => bytes,
+        Err(error) if error.source().is_some_and(|source| source.is::<LengthLimitError>()) => {
+            let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+            return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).into_response();
+        }
+        Err(error) => {
+            tracing::debug!(%error, "a body did not arrive");
+            let detail = "the body did not arrive whole: it broke off, or nothing more of it came";
+            return Problem::new(StatusCode::REQUEST_TIMEOUT, "body-incomplete", detail).into_response();
+        }
     };
     let media = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media = media.split(';').next().unwrap_or_default().trim();
@@ -271,7 +284,10 @@ mod tests {
         assert_eq!(body("{").0, "the body is not JSON: it breaks off at line 1, column 1");
         assert_eq!(
             body("{}"),
-            ("the body needs the field `reference`".into(), "the body has `parameters`, `reference`".into())
+            (
+                "the body needs the field `reference`".into(),
+                "the fields of the body are `parameters`, `reference`".into()
+            )
         );
         assert_eq!(
             body(r#"{"referense": "main"}"#),
@@ -291,6 +307,6 @@ mod tests {
         assert_eq!(query("limit=1&limit=2"), "`limit` is given twice in the query");
         assert_eq!(query("page=2"), "the query has no key `page`");
         let cancel = told(check("/v1/runs/{run}/cancel", &Method::POST, "", r#"{"force": true}"#));
-        assert_eq!(cancel, ("the body has no field `force`".into(), "there is none to give".into()));
+        assert_eq!(cancel, ("the body has no field `force`".into(), "take it out: this request has none".into()));
     }
 }

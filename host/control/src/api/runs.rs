@@ -221,10 +221,12 @@ pub(super) async fn cancel_run(
     if api.store.run(id.as_str()).await?.is_none() {
         return Err(Problem::missing("run", id.as_str()));
     }
-    let mut news = api.scheduler.changes().listen(id.as_str());
-    api.scheduler.cancel(&id, &caller.0)?;
+    let cancelled = api.scheduler.cancel(&id, &caller.0).map_err(|error| {
+        let detail = format!("run `{id}` is not cancelled: {error}");
+        Problem::new(StatusCode::CONFLICT, "conflict", detail)
+    })?;
     // The answer shows the run as cancelled, so it waits until that is durable.
-    let _timeout = tokio::time::timeout(Duration::from_secs(5), news.changed()).await.is_err();
+    cancelled.durable().await?;
     Ok((StatusCode::ACCEPTED, Json(show(&api, &id).await?)))
 }
 

@@ -16,25 +16,37 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::timeout::RequestBodyTimeoutLayer;
 
-/// How long a client may take to send its headers.
-const HEADERS: Duration = Duration::from_secs(10);
-/// How long a client may send nothing of a body that it has begun.
-const BODY_IDLE: Duration = Duration::from_secs(30);
-/// The most connections at once.
-const CONNECTIONS_MAX: usize = 1_024;
-/// Connections beyond them, on which only workers are served: a crowd of clients must not keep
-/// a worker from renewing its leases.
-const RESERVED: usize = 128;
+/// What a listener takes.
+struct Limits {
+    /// How long a client may take to send its headers.
+    headers: Duration,
+    /// How long a client may send nothing of a body that it has begun.
+    body_idle: Duration,
+    /// The most connections at once.
+    connections: usize,
+    /// Connections beyond them, on which only workers are served: a crowd of clients must not
+    /// keep a worker from renewing its leases.
+    reserved: usize,
+}
+
+const LIMITS: Limits =
+    Limits { headers: Duration::from_secs(10), body_idle: Duration::from_secs(30), connections: 1_024, reserved: 128 };
+
 /// How long requests may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// Serves until `stop`. `workers` has limits of its own.
 pub async fn serve(listener: TcpListener, api: Router, workers: Router, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX + RESERVED));
+    serve_within(&LIMITS, listener, api, workers, stop).await;
+}
+
+async fn serve_within(limits: &Limits, listener: TcpListener, api: Router, workers: Router, stop: CancellationToken) {
+    let connections = Arc::new(Semaphore::new(limits.connections + limits.reserved));
+    let crowd = Crowd { places: Arc::clone(&connections), reserved: limits.reserved };
     let api = api
         .layer(DefaultBodyLimit::max(super::extract::BODY_BYTES_MAX))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&connections), refuse_crowd));
-    let router = Router::new().merge(workers).merge(api).layer(RequestBodyTimeoutLayer::new(BODY_IDLE));
+        .layer(axum::middleware::from_fn_with_state(crowd, refuse_crowd));
+    let router = Router::new().merge(workers).merge(api).layer(RequestBodyTimeoutLayer::new(limits.body_idle));
     let open = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
@@ -58,7 +70,7 @@ pub async fn serve(listener: TcpListener, api: Router, workers: Router, stop: Ca
         let service = TowerToHyperService::new(router.clone());
         let connection = hyper::server::conn::http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS)
+            .header_read_timeout(limits.headers)
             .max_buf_size(64 << 10)
             .serve_connection(TokioIo::new(stream), service)
             .with_upgrades();
@@ -93,7 +105,22 @@ async fn accept(
     (listener.accept().await, place)
 }
 
-/// Refuses requests of the API while only the places of workers are left.
-async fn refuse_crowd(State(places): State<Arc<Semaphore>>, request: Request, next: Next) -> Response {
-    if places.available_permits() < RESERVED { Problem::crowded().into_response() } else { next.run(request).await }
+/// The places that are left, and how many of them are not for clients.
+#[derive(Clone)]
+struct Crowd {
+    places: Arc<Semaphore>,
+    reserved: usize,
 }
+
+/// Refuses requests of the API while only the places of workers are left.
+async fn refuse_crowd(State(crowd): State<Crowd>, request: Request, next: Next) -> Response {
+    if crowd.places.available_permits() < crowd.reserved {
+        Problem::crowded().into_response()
+    } else {
+        next.run(request).await
+    }
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -23,7 +23,7 @@ pub(super) fn router(api: Api, document: String) -> Router<Api> {
 
 /// Ready to run something: the store answers and a worker is there.
 async fn ready(State(api): State<Api>) -> Response {
-    if let Err(error) = api.store.pipelines().await {
+    if let Err(error) = api.store.is_readable().await {
         return Problem::internal(&error).into_response();
     }
     let workers = api.scheduler.workers();

@@ -95,7 +95,6 @@ async fn check(response: Response) -> Result<Response, HostError> {
     let message = serde_json::from_str::<Message>(&text).map_or(text, |message| message.message);
     Err(match status {
         422 => HostError::NotAnApp(message),
-        409 => HostError::NotHealthy,
         status => HostError::Odd { status, text: message.chars().take(500).collect() },
     })
 }
@@ -118,7 +117,14 @@ impl AppHost for HttpAppHost {
     async fn switch(&self, app: &str, release: &str, keep: &[String], trusted: bool) -> Result<(), HostError> {
         let request = self.request(reqwest::Method::POST, &format!("/apps/{app}/switch"))?;
         let request = request.json(&serde_json::json!({ "release": release, "keep": keep, "trusted": trusted }));
-        check(request.send().await?).await.map(drop)
+        check(request.send().await?).await.map(drop).map_err(|error| match error {
+            HostError::Odd { status: 409, .. } => HostError::NotHealthy,
+            error @ (HostError::Absent
+            | HostError::Request(_)
+            | HostError::NotAnApp(_)
+            | HostError::NotHealthy
+            | HostError::Odd { .. }) => error,
+        })
     }
 
     async fn stop(&self, app: &str, keep: &[String]) -> Result<(), HostError> {

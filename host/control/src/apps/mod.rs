@@ -4,6 +4,10 @@
 //! either, the app host is brought to what is stored.
 
 mod client;
+#[cfg(test)]
+mod contract;
+#[cfg(test)]
+pub(crate) mod fake;
 
 pub use client::{AppHost, Health, HostError, HttpAppHost};
 

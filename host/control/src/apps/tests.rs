@@ -1,46 +1,5 @@
 use super::*;
-use async_trait::async_trait;
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex as StdMutex;
-
-/// A small app host in memory: what is loaded, what has the traffic.
-#[derive(Default)]
-struct FakeHost {
-    loaded: StdMutex<BTreeSet<String>>,
-    live: StdMutex<BTreeMap<String, String>>,
-    /// Releases that it cannot compile.
-    broken: StdMutex<BTreeSet<String>>,
-}
-
-#[async_trait]
-impl AppHost for FakeHost {
-    async fn load(&self, release: &str, _app: &str, _version: &str, _bytes: bytes::Bytes) -> Result<(), HostError> {
-        if self.broken.lock().unwrap().contains(release) {
-            return Err(HostError::NotAnApp("broken".into()));
-        }
-        self.loaded.lock().unwrap().insert(release.to_owned());
-        Ok(())
-    }
-
-    async fn health(&self, _release: &str, _path: &str, _within: Duration) -> Result<Health, HostError> {
-        Ok(Health { healthy: true, status: 200, message: String::new(), time_us: 1 })
-    }
-
-    async fn switch(&self, app: &str, release: &str, keep: &[String], _trusted: bool) -> Result<(), HostError> {
-        let mut loaded = self.loaded.lock().unwrap();
-        if !loaded.contains(release) {
-            return Err(HostError::NotHealthy);
-        }
-        loaded.retain(|known| known == release || keep.contains(known));
-        self.live.lock().unwrap().insert(app.to_owned(), release.to_owned());
-        Ok(())
-    }
-
-    async fn stop(&self, app: &str, _keep: &[String]) -> Result<(), HostError> {
-        self.live.lock().unwrap().remove(app);
-        Ok(())
-    }
-}
+use fake::{COMPONENT, FakeHost};
 
 struct Bench {
     apps: Apps,
@@ -55,7 +14,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).await.unwrap();
         let blobs = Blobs::local(&folder.path().join("blobs")).unwrap();
-        let digest = blobs.put(bytes::Bytes::from_static(b"component")).await.unwrap().digest;
+        let digest = blobs.put(bytes::Bytes::from_static(COMPONENT)).await.unwrap().digest;
         let host = Arc::new(FakeHost::default());
         let apps = Apps::new(store.clone(), blobs, host.clone(), Addresses::at(([127, 0, 0, 1], 80).into()));
         Self { apps, host, store, digest, _folder: folder }
@@ -109,12 +68,18 @@ impl Bench {
 
     async fn live_release(&self, number: u32) -> Release {
         let release = self.release(number).await;
+        self.check(&release).await;
         self.apps.switch(&release, || true).await.unwrap();
         release
     }
 
+    /// The host sees that a release is healthy.
+    async fn check(&self, release: &Release) {
+        assert!(self.apps.health(&release.id, "/health", Duration::ZERO).await.unwrap().healthy);
+    }
+
     fn served(&self) -> Option<String> {
-        self.host.live.lock().unwrap().get("hello").cloned()
+        self.host.live("hello")
     }
 }
 
@@ -128,6 +93,8 @@ async fn a_switch_whose_lease_is_lost_while_it_waits_changes_nothing() {
     let restored = bench.apps.restore(&Bench::app(), &candidate.run, || false).await;
     assert!(matches!(restored, Err(ActError::Fenced)));
     assert_eq!(bench.served().as_deref(), Some(live.id.as_str()));
+    assert!(matches!(bench.apps.switch(&candidate, || true).await, Err(ActError::NotHealthy)));
+    bench.check(&candidate).await;
     bench.apps.switch(&candidate, || true).await.unwrap();
     assert_eq!(bench.served().as_deref(), Some(candidate.id.as_str()));
 }
@@ -158,11 +125,12 @@ async fn a_broken_previous_release_does_not_keep_the_live_one_down() {
     let bench = Bench::new().await;
     let first = bench.live_release(1).await;
     let second = bench.live_release(2).await;
-    bench.host.live.lock().unwrap().clear();
-    bench.host.broken.lock().unwrap().insert(first.id.to_string());
+    bench.host.restart();
+    bench.host.breaks(&first.id);
     assert!(bench.apps.bring_up().await.unwrap().is_empty());
     assert_eq!(bench.served().as_deref(), Some(second.id.as_str()));
-    bench.host.broken.lock().unwrap().insert(second.id.to_string());
+    bench.host.restart();
+    bench.host.breaks(&second.id);
     let broken = bench.apps.bring_up().await.unwrap();
     assert!(matches!(&broken[..], [(app, ActError::NotAnApp(_))] if *app == Bench::app()));
 }
@@ -177,4 +145,30 @@ async fn the_same_run_and_component_make_one_release() {
     let found = bench.apps.find(&Bench::app(), &release.id).await.unwrap();
     assert_eq!(found.map(|found| found.id), Some(release.id.clone()));
     assert_eq!(bench.apps.find(&AppName::new("other").unwrap(), &release.id).await.unwrap(), None);
+}
+
+/// The fake, as the suite wants it.
+impl contract::Bench for FakeHost {
+    fn host(&self) -> &dyn AppHost {
+        self
+    }
+
+    fn component(&self) -> bytes::Bytes {
+        bytes::Bytes::from_static(COMPONENT)
+    }
+
+    async fn is_served(&self, app: &str) -> bool {
+        self.live(app).is_some()
+    }
+}
+
+#[tokio::test]
+async fn the_fake_does_what_every_app_host_does() {
+    contract::keep(&FakeHost::default()).await;
+}
+
+#[tokio::test]
+async fn an_app_host_that_is_not_running_is_told_as_that() {
+    let host = HttpAppHost::default();
+    assert!(matches!(host.stop("hello", &[]).await, Err(HostError::Absent)));
 }

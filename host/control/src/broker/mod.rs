@@ -30,6 +30,17 @@ pub struct Broker {
     config: Arc<Config>,
 }
 
+/// A worker on one of its connections.
+#[derive(Debug, Clone)]
+pub struct Speaker {
+    /// The worker.
+    pub worker: String,
+    /// The number of the connection.
+    pub connection: u64,
+    /// The way back.
+    pub tell: mpsc::UnboundedSender<FromControl>,
+}
+
 /// What a call has come to.
 struct Done {
     reply: Reply,
@@ -44,7 +55,8 @@ enum Keep {
     Nothing,
     Artifact(u64, slipway_protocol::lease::Artifact),
     Output(u64, String, String),
-    Reported(u64),
+    /// How many were reported before, and are now, and the size of the new ones in bytes.
+    Reported(u64, u64, u64),
 }
 
 impl Done {
@@ -58,16 +70,35 @@ impl Done {
 }
 
 impl Keep {
-    fn apply(self, left: &mut Left) {
+    /// Changes it, or refuses what no longer fits: a call is decided upon by what was left when
+    /// it came, and a worker that is not ours may not wait for the answer before the next.
+    fn apply(self, left: &mut Left) -> Result<(), Reply> {
         match self {
             Self::Nothing => {}
-            Self::Artifact(epoch, artifact) => left.artifacts.push((epoch, artifact)),
+            Self::Artifact(epoch, artifact) => {
+                if left.artifacts.iter().any(|(_, before)| before.name == artifact.name) {
+                    return Err(out_of_turn());
+                }
+                left.artifacts.push((epoch, artifact));
+            }
             Self::Output(epoch, name, value) => {
                 left.outputs.insert(name, (epoch, value));
             }
-            Self::Reported(count) => left.reported = left.reported.max(count),
+            Self::Reported(before, now, bytes) => {
+                if left.reported != before {
+                    return Err(out_of_turn());
+                }
+                left.reported = now;
+                left.reported_bytes = left.reported_bytes.saturating_add(bytes);
+            }
         }
+        Ok(())
     }
+}
+
+fn out_of_turn() -> Reply {
+    let message = "another call of this attempt was answered meanwhile: make one after the other";
+    Reply::Refused(Failure::new("out-of-turn", message))
 }
 
 impl Broker {
@@ -77,8 +108,9 @@ impl Broker {
     }
 
     /// Takes what a worker says under a lease. `tell` is the way back to it.
-    pub fn frame(&self, worker: &str, epoch: u64, seq: u64, body: Body, tell: &mpsc::UnboundedSender<FromControl>) {
-        match self.scheduler.frame(worker, epoch, seq, body) {
+    pub fn frame(&self, from: &Speaker, epoch: u64, seq: u64, body: Body) {
+        let tell = &from.tell;
+        match self.scheduler.frame(&from.worker, from.connection, epoch, seq, body) {
             Taken::Done => {}
             Taken::Fenced => {
                 // The connection may be closing; then there is nobody to tell.
@@ -89,7 +121,7 @@ impl Broker {
                 // takes time or reaches outside, does not hold up the connection.
                 if let Some(done) = self.decide(&context, &call) {
                     drop(journalled);
-                    self.finish(&context, &call, done);
+                    self.finish(&context, done);
                 } else {
                     let broker = self.clone();
                     tokio::spawn(async move { broker.act(&context, &call, Some(journalled)).await });
@@ -157,12 +189,12 @@ impl Broker {
                 other => apps::act(self, context, other).await,
             },
         };
-        self.finish(context, call, done);
+        self.finish(context, done);
     }
 
-    fn finish(&self, context: &CallContext, call: &Call, done: Done) {
+    fn finish(&self, context: &CallContext, done: Done) {
         let Done { reply, writes, keep } = done;
-        self.scheduler.reply(context, call, reply, writes, |left| keep.apply(left));
+        self.scheduler.reply(context, reply, writes, |left| keep.apply(left));
     }
 
     /// Refuses what is not granted, and answers what needs nothing but the run's records.

@@ -10,6 +10,8 @@ use slipway_protocol::call::TestCase;
 
 /// The most reports of a stage.
 const REPORTS_MAX: u64 = 100_000;
+/// The most bytes of all reports of a stage: they are shown together.
+const BYTES_MAX: u64 = 16 << 20;
 /// The longest name, in bytes.
 const NAME_BYTES_MAX: usize = 1 << 10;
 /// The longest message, in bytes.
@@ -26,24 +28,26 @@ pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
     if after > REPORTS_MAX {
         return Done::refused("too-many", format!("a stage reports at most {REPORTS_MAX} tests"));
     }
-    let writes = (before + 1..).zip(cases).map(|(seq, case)| {
-        Write::TestCase(TestCaseRow {
-            run: context.run.to_string(),
-            stage: context.stage.to_string(),
-            epoch: context.epoch,
-            seq,
-            case: TestCase {
-                suite: cut(&case.suite, NAME_BYTES_MAX),
-                name: cut(&case.name, NAME_BYTES_MAX),
-                outcome: case.outcome.clone(),
-                time_us: case.time_us,
-                message: case.message.as_deref().map(|message| cut(message, MESSAGE_BYTES_MAX)),
-                // On the journal with the call; rows have no place for them yet.
-                details: Vec::new(),
-            },
-        })
-    });
-    Done { reply: Reply::Done, writes: writes.collect(), keep: Keep::Reported(after) }
+    let mut bytes = 0;
+    let mut writes = Vec::with_capacity(cases.len());
+    for (seq, case) in (before + 1..).zip(cases) {
+        let case = TestCase {
+            suite: cut(&case.suite, NAME_BYTES_MAX),
+            name: cut(&case.name, NAME_BYTES_MAX),
+            outcome: case.outcome.clone(),
+            time_us: case.time_us,
+            message: case.message.as_deref().map(|message| cut(message, MESSAGE_BYTES_MAX)),
+            // On the journal with the call; rows have no place for them yet.
+            details: Vec::new(),
+        };
+        bytes += size(&[&case.suite, &case.name, case.message.as_deref().unwrap_or_default()]);
+        let (run, stage) = (context.run.to_string(), context.stage.to_string());
+        writes.push(Write::TestCase(TestCaseRow { run, stage, epoch: context.epoch, seq, case }));
+    }
+    match fits(context, bytes) {
+        Ok(()) => Done { reply: Reply::Done, writes, keep: Keep::Reported(before, after, bytes) },
+        Err(refused) => refused,
+    }
 }
 
 pub(super) fn change(
@@ -70,5 +74,26 @@ pub(super) fn change(
         before: before.map(|text| cut(text, MESSAGE_BYTES_MAX)),
         after: after.map(|text| cut(text, MESSAGE_BYTES_MAX)),
     };
-    Done { reply: Reply::Done, writes: vec![Write::Change(row)], keep: Keep::Reported(seq) }
+    let texts = [&row.action, &row.object, row.before.as_deref().unwrap_or(""), row.after.as_deref().unwrap_or("")];
+    let bytes = size(&texts);
+    match fits(context, bytes) {
+        Ok(()) => Done {
+            reply: Reply::Done,
+            writes: vec![Write::Change(row)],
+            keep: Keep::Reported(context.left.reported, seq, bytes),
+        },
+        Err(refused) => refused,
+    }
+}
+
+/// What a report counts for, in bytes: its texts, and a little for itself.
+fn size(texts: &[&str]) -> u64 {
+    texts.iter().map(|text| text.len() as u64).sum::<u64>() + 64
+}
+
+fn fits(context: &CallContext, bytes: u64) -> Result<(), Done> {
+    if context.left.reported_bytes.saturating_add(bytes) <= BYTES_MAX {
+        return Ok(());
+    }
+    Err(Done::refused("too-large", format!("the reports of a stage have at most {} MiB", BYTES_MAX >> 20)))
 }

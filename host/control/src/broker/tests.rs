@@ -132,3 +132,27 @@ fn test_cases_have_outcomes_and_limits() {
     context.left.reported = 100_000;
     assert_eq!(reply_code(&reports::test_cases(&context, &[case("passed")])), "too-many");
 }
+
+#[test]
+fn the_reports_of_a_stage_have_a_limit_of_bytes() {
+    let case = TestCase {
+        suite: "s".into(),
+        name: "n".into(),
+        outcome: "failed".into(),
+        time_us: None,
+        message: Some("x".repeat(60 << 10)),
+        details: Vec::new(),
+    };
+    let mut context = context("test", &[]);
+    let mut taken = 0;
+    loop {
+        let done = reports::test_cases(&context, std::slice::from_ref(&case));
+        if reply_code(&done) == "too-large" {
+            break;
+        }
+        assert!(done.keep.apply(&mut context.left).is_ok());
+        taken += 1;
+    }
+    assert!((260..280).contains(&taken), "{taken} of 60 KiB in 16 MiB");
+    assert_eq!(reply_code(&reports::test_cases(&context, &[])), "done", "nothing more is still taken");
+}

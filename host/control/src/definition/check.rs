@@ -96,6 +96,21 @@ fn locate(source: &Source, problems: &[Problem]) -> Vec<Diagnostic> {
     found
 }
 
+/// The most values in a stage's `with`: checking them takes time for each part of the schema.
+const WITH_VALUES_MAX: usize = 1_000;
+
+/// How many values there are in one, itself included.
+fn values(value: &serde_json::Value) -> usize {
+    1 + match value {
+        serde_json::Value::Array(list) => list.iter().map(values).sum(),
+        serde_json::Value::Object(object) => object.values().map(values).sum(),
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => 0,
+    }
+}
+
 /// Checks a stage's `with` against its plugin's schema.
 fn check_with(stage: &StageDefinition, facts: &PluginFacts) -> Vec<Problem> {
     let validator = match jsonschema::validator_for(&facts.config_schema) {
@@ -110,12 +125,34 @@ fn check_with(stage: &StageDefinition, facts: &PluginFacts) -> Vec<Problem> {
         }
     };
     let with: serde_json::Value = serde_json::from_str(&stage.with).unwrap_or_default();
-    validator.iter_errors(&with).flat_map(|error| describe(stage, facts, &error)).take(16).collect()
+    if values(&with) > WITH_VALUES_MAX {
+        return vec![Problem {
+            code: "invalid-with",
+            place: Place::stage(&stage.name, &["with"]),
+            message: format!("`with` holds more than {WITH_VALUES_MAX} values"),
+            hint: Some("keep long lists in a file of the repository, and name the file here".into()),
+        }];
+    }
+    let mut problems: Vec<Problem> =
+        validator.iter_errors(&with).flat_map(|error| describe(stage, facts, &with, &error)).take(16).collect();
+    // One wrong key can break several rules of a schema, which are one mistake.
+    let mut told = Vec::new();
+    problems.retain(|problem| {
+        let is_new = !told.contains(problem);
+        told.push(problem.clone());
+        is_new
+    });
+    problems
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "some of the many kinds of errors are told in our words")]
-fn describe(stage: &StageDefinition, facts: &PluginFacts, error: &jsonschema::ValidationError<'_>) -> Vec<Problem> {
-    use jsonschema::error::ValidationErrorKind as Kind;
+fn describe(
+    stage: &StageDefinition,
+    facts: &PluginFacts,
+    with: &serde_json::Value,
+    error: &jsonschema::ValidationError<'_>,
+) -> Vec<Problem> {
+    use jsonschema::error::{TypeKind, ValidationErrorKind as Kind};
     let path: Vec<String> = error
         .instance_path()
         .as_str()
@@ -146,6 +183,20 @@ fn describe(stage: &StageDefinition, facts: &PluginFacts, error: &jsonschema::Va
             });
             unknown.collect()
         }
+        // What a schema without properties says of any.
+        Kind::FalseSchema if path.is_empty() => {
+            let unknown = with.as_object().into_iter().flat_map(serde_json::Map::keys).map(|name| {
+                let message = format!("plugin `{plugin}` has no setting `{}`", name.escape_debug());
+                problem(Some(name), message, Some("it has no settings: take it out".to_owned()))
+            });
+            unknown.collect()
+        }
+        Kind::Type { kind: TypeKind::Single(wanted) } => {
+            let setting = if path.is_empty() { "with".to_owned() } else { path.join(".") };
+            let wanted = wanted.to_string();
+            let (wanted, given) = (type_words(&wanted), type_words(type_of(error.instance())));
+            vec![problem(None, format!("`{setting}` of plugin `{plugin}` has to be {wanted}, and is {given}"), None)]
+        }
         Kind::Required { property } => {
             let name = property.as_str().unwrap_or_default();
             let hint = format!("add `{name} = …` to `with` of `[stages.{}]`", stage.name);
@@ -161,6 +212,32 @@ fn describe(stage: &StageDefinition, facts: &PluginFacts, error: &jsonschema::Va
             let setting = if path.is_empty() { "with".to_owned() } else { path.join(".") };
             vec![problem(None, format!("`{setting}` does not suit plugin `{plugin}`: {error}"), None)]
         }
+    }
+}
+
+/// The type of a value, in the words of JSON Schema.
+fn type_of(value: &serde_json::Value) -> &'static str {
+    match value {
+        serde_json::Value::Null => "null",
+        serde_json::Value::Bool(_) => "boolean",
+        serde_json::Value::Number(number) if number.is_f64() => "number",
+        serde_json::Value::Number(_) => "integer",
+        serde_json::Value::String(_) => "string",
+        serde_json::Value::Array(_) => "array",
+        serde_json::Value::Object(_) => "object",
+    }
+}
+
+/// A type of JSON Schema in the words of TOML.
+fn type_words(schema: &str) -> &str {
+    match schema {
+        "boolean" => "`true` or `false`",
+        "integer" => "a whole number",
+        "number" => "a number",
+        "string" => "a string",
+        "array" => "a list",
+        "object" => "a table",
+        other => other,
     }
 }
 
@@ -220,7 +297,7 @@ mod tests {
         assert_eq!(missing.line, 2);
         let wrong_type = wrong("[stages.build.with]\npackage = 3");
         assert_eq!((wrong_type.line, wrong_type.column), (6, 11));
-        assert!(wrong_type.message.contains("`package` does not suit plugin `cargo`"), "{}", wrong_type.message);
+        assert_eq!(wrong_type.message, "`package` of plugin `cargo` has to be a string, and is a whole number");
     }
 
     #[test]
@@ -229,6 +306,16 @@ mod tests {
         let wrong = checked("with = { package = \"--config=evil\" }").unwrap_err();
         assert_eq!(wrong[0].message, "`package` of plugin `cargo` cannot be `--config=evil`");
         assert_eq!(wrong[0].hint.as_deref(), Some("it has to match `^[a-z][a-z-]*$`"));
+    }
+
+    #[test]
+    fn a_plugin_without_settings_is_told_as_that() {
+        let stage =
+            read("name = \"a\"\n[stages.build]\nuses = \"cargo@1\"\nwith = { loud = true, fast = 1 }").1.unwrap();
+        let config_schema = serde_json::json!({ "type": "object", "additionalProperties": false });
+        let problems = check_with(&stage.stages[0], &PluginFacts { config_schema, ..facts() });
+        let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        assert_eq!(messages, ["plugin `cargo` has no setting `fast`", "plugin `cargo` has no setting `loud`"]);
     }
 
     #[test]

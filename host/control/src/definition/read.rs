@@ -407,7 +407,11 @@ impl Reader<'_> {
     fn wrong_type(&mut self, place: Vec<String>, key: &str, wanted: &str, item: &Item) {
         self.source.set(&place, item.span());
         let message = format!("`{key}` has to be {wanted}, and is {}", article(item.type_name()));
-        self.problem("wrong-type", place, message, None);
+        let hint = item.as_str().filter(|_| wanted.starts_with("a list")).map(|text| {
+            let key = key.rsplit('.').next().unwrap_or(key);
+            format!("write `{key} = [\"{}\"]`", text.escape_debug())
+        });
+        self.problem("wrong-type", place, message, hint.as_deref());
     }
 
     fn problem(&mut self, code: &'static str, place: Vec<String>, message: String, hint: Option<&str>) {

@@ -1,7 +1,7 @@
 //! What a plugin says of itself, checked against what its bytes show.
 
 use crate::definition::PluginFacts;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use slipway_domain::Digest;
 use slipway_domain::grant::{Interface, Request};
 use slipway_domain::plugin::{Kind, Plugin};
@@ -14,13 +14,24 @@ pub struct Description(pub Result<Described, String>);
 impl Description {
     /// As it is stored.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.0).unwrap_or_default()
+        serde_json::to_string(&Stored { host: HOST.to_owned(), found: self.0.clone() }).unwrap_or_default()
     }
 
-    /// From what is stored.
+    /// From what is stored. `None` when it has to be looked at again: what another version of
+    /// the host could not use, this one may be able to.
     pub fn from_json(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok().map(Self)
+        let stored: Stored = serde_json::from_str(text).ok()?;
+        (stored.found.is_ok() || stored.host == HOST).then_some(Self(stored.found))
     }
+}
+
+/// This version of the host.
+const HOST: &str = env!("CARGO_PKG_VERSION");
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    host: String,
+    found: Result<Described, String>,
 }
 
 /// The version of the document that is known here.
@@ -89,9 +100,7 @@ pub fn facts(description: &Description, digest: &Digest) -> Result<PluginFacts, 
     if numbers.len() != 3 || document.version.len() > 64 || numbers.iter().any(|number| number.is_empty()) {
         return Err(format!("its version `{}` is none: write `1.0.0`", document.version.escape_debug()));
     }
-    if let Err(error) = jsonschema::validator_for(&document.config_schema) {
-        return Err(format!("its config schema is no JSON Schema: {error}"));
-    }
+    super::schema::check(&document.config_schema)?;
     let imports = described
         .imports
         .iter()
@@ -120,6 +129,15 @@ mod tests {
             text: text.into(),
         };
         facts(&Description(Ok(described)), &Digest::new(format!("sha256:{:064}", 0)).unwrap())
+    }
+
+    #[test]
+    fn a_refusal_of_another_version_of_the_host_does_not_last() {
+        let refused = Description(Err("it imports what there is not".into()));
+        assert_eq!(Description::from_json(&refused.to_json()), Some(refused.clone()));
+        let older = refused.to_json().replace(&format!("\"host\":\"{HOST}\""), "\"host\":\"0.0.1\"");
+        assert_ne!(older, refused.to_json());
+        assert_eq!(Description::from_json(&older), None);
     }
 
     #[test]

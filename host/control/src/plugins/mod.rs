@@ -4,6 +4,7 @@
 //! by digest, so each component is looked at once.
 
 mod describe;
+mod schema;
 
 pub use describe::{Description, facts};
 
@@ -18,7 +19,7 @@ use slipway_domain::Revision;
 use slipway_domain::check::Resolution;
 use slipway_domain::definition::Uses;
 use slipway_protocol::lease::Component;
-use slipway_protocol::message::Description as Described;
+use slipway_protocol::message::{Description as Described, Undescribed};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -36,6 +37,14 @@ pub enum Error {
     /// No worker answered.
     #[error("no worker has looked at plugin `{0}` in time: is one running?")]
     NoWorker(String),
+    /// A worker had trouble of its own.
+    #[error("plugin `{plugin}` could not be looked at: {reason}")]
+    NotNow {
+        /// The plugin.
+        plugin: String,
+        /// Why.
+        reason: String,
+    },
     /// The blobs.
     #[error("a plugin cannot be stored")]
     Blobs(#[from] blobs::Error),
@@ -58,7 +67,7 @@ pub struct Question {
     pub component: Component,
 }
 
-type Answer = Result<Described, String>;
+type Answer = Result<Described, Undescribed>;
 
 /// The plugins of a server. Clones share them.
 #[derive(Clone)]
@@ -162,7 +171,14 @@ impl Plugins {
         {
             Some(description) => description,
             None => {
-                let description = Description(self.ask(name, digest).await?);
+                let description = match self.ask(name, digest).await? {
+                    Ok(described) => Description(Ok(described)),
+                    Err(Undescribed { reason, passing: false }) => Description(Err(reason)),
+                    // Kept, it would be held against the plugin for ever.
+                    Err(Undescribed { reason, passing: true }) => {
+                        return Err(Error::NotNow { plugin: name.to_owned(), reason });
+                    }
+                };
                 let size = self.blobs.size(digest).await?.unwrap_or(0);
                 let write = Write::Plugin {
                     digest: digest.to_string(),

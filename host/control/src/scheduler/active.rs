@@ -71,6 +71,8 @@ pub struct Left {
     pub outputs: BTreeMap<String, (u64, String)>,
     /// How many test cases and changes were reported.
     pub reported: u64,
+    /// Their size, in bytes, as far as this process knows it.
+    pub reported_bytes: u64,
 }
 
 impl Left {

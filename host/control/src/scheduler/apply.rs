@@ -33,7 +33,7 @@ impl Scheduler {
             let state = active.run.state().as_str().to_owned();
             writes.push(active.event(EventRecord::RunEnded { state }));
         }
-        self.settler.after(After { ticket: self.store.commit(writes), run: id.to_string(), tell, answered: None });
+        self.settler.after(After { ticket: self.store.commit(writes), run: id.to_string(), tell, frame: None });
         self.perform(inner, id, actions);
         Ok(())
     }

@@ -73,7 +73,7 @@ impl Scheduler {
         let mut writes = vec![active.event(record), Write::Attempt(row)];
         writes.extend(active.rows());
         let ticket = self.store.commit(writes);
-        self.settler.after(After { ticket, run: id.to_string(), tell: None, answered: None });
+        self.settler.after(After { ticket, run: id.to_string(), tell: None, frame: None });
         inner.leases.insert(epoch, Lease::new(id.clone(), stage.clone(), worker.to_owned(), 0));
         if let Some(worker) = inner.workers.get_mut(worker) {
             worker.hold(epoch, attempt.deaths > 0);

@@ -1,18 +1,24 @@
 //! What a worker says under a lease, taken once each and in order.
 
 use super::dispatch::LOG_BYTES_MAX;
+use super::leases::Lease;
 use super::settle::After;
 use super::{Left, Pipeline, Scheduler, now};
 use crate::store::rows::{JournalRow, LogRow};
 use crate::store::{Ticket, Write};
 use slipway_domain::grant::Grants;
+use slipway_domain::outcome::Unhappy;
 use slipway_domain::run::Loss;
 use slipway_domain::{RunId, StageName};
 use slipway_protocol::lease::Input;
-use slipway_protocol::message::{Body, LogEntry};
+use slipway_protocol::message::{Body, LogEntry, Metering};
 use slipway_protocol::{Call, FromControl, Reply};
 use std::sync::Arc;
 
+/// The most calls of an attempt: all of them are on the journal.
+const CALLS_MAX: u64 = 100_000;
+/// The most bytes of calls of an attempt.
+const CALL_BYTES_MAX: u64 = 64 << 20;
 /// What an entry of a log takes beside its text, in bytes.
 const ENTRY_BYTES: usize = 48;
 
@@ -74,8 +80,12 @@ pub enum Taken {
 impl Scheduler {
     /// Takes a frame. One that was taken before is dropped, one that came too early too: it
     /// will be said again.
-    pub fn frame(&self, worker: &str, epoch: u64, seq: u64, body: Body) -> Taken {
+    pub fn frame(&self, worker: &str, connection: u64, epoch: u64, seq: u64, body: Body) -> Taken {
         let mut inner = self.lock();
+        if !inner.workers.get(worker).is_some_and(|worker| worker.is_on(connection)) {
+            // The worker has connected anew; what it says here it says there again.
+            return Taken::Done;
+        }
         let Some(lease) = inner.leases.get_mut(&epoch).filter(|lease| lease.worker == worker) else {
             // An end whose acknowledgement was lost: say it again, the lease is over.
             return if matches!(body, Body::Ended { .. }) { Taken::Done } else { Taken::Fenced };
@@ -92,7 +102,16 @@ impl Scheduler {
             };
         }
         if seq != lease.last_seq + 1 {
-            return Taken::Done;
+            // What is missing will not come any more: waiting for it would hold the stage for ever.
+            tracing::error!(worker, epoch, seq, expected = lease.last_seq + 1, "frames of a lease are missing");
+            self.lose(&mut inner, epoch, Loss::Innocent);
+            return Taken::Fenced;
+        }
+        if !lease.allows(&body) {
+            // A worker of ours never says that.
+            tracing::error!(worker, epoch, seq, "a worker does not keep to the protocol: it loses the lease");
+            self.lose(&mut inner, epoch, Loss::Death);
+            return Taken::Fenced;
         }
         lease.last_seq = seq;
         match body {
@@ -102,12 +121,6 @@ impl Scheduler {
             }
             Body::Log { entries } => {
                 lease.log_bytes = lease.log_bytes.saturating_add(entries.iter().map(entry_bytes).sum());
-                if lease.log_bytes > LOG_BYTES_MAX * 2 {
-                    // A worker of ours cuts a flood long before.
-                    tracing::error!(worker, epoch, "a worker does not keep the limit of logs: it loses the lease");
-                    self.lose(&mut inner, epoch, Loss::Death);
-                    return Taken::Fenced;
-                }
                 let Some(active) = inner.runs.get_mut(&run) else { return Taken::Fenced };
                 let Some(attempt) = active.attempts.get_mut(&stage) else { return Taken::Fenced };
                 attempt.stored_seq = seq;
@@ -128,7 +141,8 @@ impl Scheduler {
                     .get(worker)
                     .and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch, seq })));
                 let ticket = self.store.commit(writes);
-                self.settler.after(After { ticket, run: run.to_string(), tell, answered: None });
+                let frame = Some((epoch, seq));
+                self.settler.after(After { ticket, run: run.to_string(), tell, frame });
                 Taken::Done
             }
             Body::Call { call } => {
@@ -138,6 +152,15 @@ impl Scheduler {
                 } else {
                     None
                 };
+                let text = serde_json::to_string(&call).unwrap_or_default();
+                lease.calls += 1;
+                lease.call_bytes = lease.call_bytes.saturating_add(text.len() as u64);
+                if let Some(limit) = lease.call_limit() {
+                    let fault = slipway_domain::outcome::Fault::Limit { limit };
+                    let outcome = slipway_domain::outcome::Outcome::Unhappy(Unhappy::Errored(fault));
+                    self.end(&mut inner, epoch, seq, outcome.into(), &Metering::default());
+                    return Taken::Fenced;
+                }
                 let Some(active) = inner.runs.get_mut(&run) else { return Taken::Fenced };
                 let Some(attempt) = active.attempts.get_mut(&stage) else { return Taken::Fenced };
                 attempt.stored_seq = seq;
@@ -148,8 +171,7 @@ impl Scheduler {
                     seq,
                     at: now(),
                     function: call.function(),
-                    call: serde_json::to_string(&call).unwrap_or_default(),
-                    reply: None,
+                    call: text,
                 };
                 let ticket = self.store.commit(vec![Write::Journal(journal), Write::Attempt(attempt.clone())]);
                 let context = self.context(&inner, epoch, seq, upload_size);
@@ -200,43 +222,68 @@ impl Scheduler {
     }
 
     /// Puts the reply to a call on the journal together with what follows from it, and tells
-    /// the worker. `keep` changes what the stage has left, if the lease still holds.
+    /// the worker. `keep` changes what the stage has left, if the lease still holds; what it
+    /// refuses, because another call has changed that meanwhile, is answered so.
     pub fn reply(
         &self,
         context: &CallContext,
-        call: &Call,
         reply: Reply,
         also: Vec<Write>,
-        keep: impl FnOnce(&mut Left),
+        keep: impl FnOnce(&mut Left) -> Result<(), Reply>,
     ) {
         let CallContext { run, stage, epoch, seq, .. } = context;
         let mut inner = self.lock();
+        let Some(lease) = inner.leases.get(epoch) else { return };
+        let worker = lease.worker.clone();
+        let kept = inner.runs.get_mut(run).map(|active| keep(active.left.entry(stage.clone()).or_default()));
+        let (reply, also) = match kept {
+            Some(Err(refusal)) => (refusal, Vec::new()),
+            Some(Ok(())) | None => (reply, also),
+        };
         let Some(lease) = inner.leases.get_mut(epoch) else { return };
         lease.answering.remove(seq);
         lease.answered.insert(*seq, reply.clone());
-        let worker = lease.worker.clone();
-        if let Some(active) = inner.runs.get_mut(run) {
-            keep(active.left.entry(stage.clone()).or_default());
-        }
-        let journal = JournalRow {
+        let mut writes = also;
+        writes.push(Write::Reply {
             run: run.to_string(),
             stage: stage.to_string(),
             epoch: *epoch,
             seq: *seq,
+            reply: serde_json::to_string(&reply).unwrap_or_default(),
             at: now(),
-            function: call.function(),
-            call: serde_json::to_string(call).unwrap_or_default(),
-            reply: Some((serde_json::to_string(&reply).unwrap_or_default(), now())),
-        };
-        let mut writes = also;
-        writes.push(Write::Journal(journal));
+        });
         let ticket = self.store.commit(writes);
         let worker = inner.workers.get(&worker);
         if let Some(worker) = worker {
             worker.tell(FromControl::Reply { epoch: *epoch, seq: *seq, reply });
         }
         let tell = worker.and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch: *epoch, seq: *seq })));
-        self.settler.after(After { ticket, run: run.to_string(), tell, answered: Some((*epoch, *seq)) });
+        self.settler.after(After { ticket, run: run.to_string(), tell, frame: Some((*epoch, *seq)) });
+    }
+}
+
+impl Lease {
+    /// Whether a worker that keeps to the protocol may say this next.
+    fn allows(&self, body: &Body) -> bool {
+        match body {
+            // A worker of ours gathers entries, and cuts a flood long before this limit. Rows are
+            // known by their first entry, so one without would be in the next one's way.
+            Body::Log { entries } => !entries.is_empty() && self.log_bytes <= LOG_BYTES_MAX * 2,
+            // A guest waits for the reply to each of its calls. The end of a tool is not its call.
+            Body::Call { call: Call::ToolExited { .. } } | Body::Ended { .. } => true,
+            Body::Call { .. } => self.answering.is_empty(),
+        }
+    }
+
+    /// The limit that the calls under this lease have reached.
+    fn call_limit(&self) -> Option<String> {
+        if self.calls > CALLS_MAX {
+            Some(format!("{CALLS_MAX} calls of the host"))
+        } else if self.call_bytes > CALL_BYTES_MAX {
+            Some(format!("{} MiB of calls of the host", CALL_BYTES_MAX >> 20))
+        } else {
+            None
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use slipway_domain::run::Loss;
 use slipway_domain::{Digest, Epoch, RunId, StageName};
 use slipway_protocol::{FromControl, LEASE_TTL_SECONDS, Reply, UPLOAD_BYTES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 /// The most uploads under a lease.
 const UPLOADS_MAX: usize = 2_000;
@@ -37,6 +38,11 @@ impl Worker {
     /// Whether it takes leases at all, sooner or later.
     pub(super) const fn takes(&self) -> bool {
         !self.draining && self.is_connected() && self.slots > 0
+    }
+
+    /// Whether this is the connection on which it speaks now.
+    pub(super) fn is_on(&self, connection: u64) -> bool {
+        self.connection.as_ref().is_some_and(|(current, _)| *current == connection)
     }
 
     pub(super) fn free_slots(&self) -> usize {
@@ -81,6 +87,8 @@ pub(super) struct Lease {
     pub(super) expires: Instant,
     /// The last frame that was taken.
     pub(super) last_seq: u64,
+    /// The last frame that is known to be durable.
+    pub(super) durable_seq: u64,
     /// Calls that are being answered.
     pub(super) answering: BTreeSet<u64>,
     /// Replies that are not on the durable journal yet.
@@ -91,6 +99,10 @@ pub(super) struct Lease {
     pub(super) upload_bytes: u64,
     /// What was logged under it, in bytes.
     pub(super) log_bytes: u64,
+    /// How many calls there were under it.
+    pub(super) calls: u64,
+    /// Their size, in bytes.
+    pub(super) call_bytes: u64,
 }
 
 impl Lease {
@@ -102,11 +114,14 @@ impl Lease {
             worker,
             expires: expiry(),
             last_seq,
+            durable_seq: last_seq,
             answering: BTreeSet::new(),
             answered: BTreeMap::new(),
             uploads: BTreeMap::new(),
             upload_bytes: 0,
             log_bytes: 0,
+            calls: 0,
+            call_bytes: 0,
         }
     }
 }
@@ -118,7 +133,8 @@ fn expiry() -> Instant {
 
 impl Scheduler {
     /// A worker has connected. Returns which of the leases that it says it holds still hold,
-    /// each with the last frame that was taken; the other leases it had are lost.
+    /// each with the last frame that is durable; the other leases it had are lost. What an older
+    /// connection of the same worker still says is heard no more.
     pub fn worker_connected(
         &self,
         name: &str,
@@ -137,7 +153,7 @@ impl Scheduler {
                 *epoch
             })
             .collect();
-        let resumed = held.iter().filter_map(|epoch| Some((*epoch, inner.leases.get(epoch)?.last_seq))).collect();
+        let resumed = held.iter().filter_map(|epoch| Some((*epoch, inner.leases.get(epoch)?.durable_seq))).collect();
         // Said while it was away, or by an earlier process of control.
         let stops: Vec<u64> = held.iter().copied().filter(|epoch| inner.is_stopped(*epoch)).collect();
         let worker = inner.workers.entry(name.to_owned()).or_insert_with(Worker::absent);
@@ -160,7 +176,7 @@ impl Scheduler {
     pub fn worker_disconnected(&self, name: &str, connection: u64) {
         let mut inner = self.lock();
         if let Some(worker) = inner.workers.get_mut(name)
-            && worker.connection.as_ref().is_some_and(|(current, _)| *current == connection)
+            && worker.is_on(connection)
         {
             worker.connection = None;
             if worker.holds.is_empty() {

@@ -18,7 +18,7 @@ mod recover;
 mod settle;
 mod submit;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use active::{Left, Pipeline};
 pub use changes::Changes;

@@ -168,13 +168,9 @@ impl Scheduler {
         for (stage, name, epoch, value) in self.store.outputs_with_epochs(&id).await? {
             left.entry(stage).or_default().outputs.insert(name, (epoch, value));
         }
-        for row in self.store.test_cases(&id).await? {
-            let left = left.entry(row.stage).or_default();
-            left.reported = left.reported.max(row.seq);
-        }
-        for row in self.store.changes(&id).await? {
-            let left = left.entry(row.stage).or_default();
-            left.reported = left.reported.max(row.seq);
+        for (stage, seq) in self.store.last_reports(&id).await? {
+            let left = left.entry(stage).or_default();
+            left.reported = left.reported.max(seq);
         }
         active.left = left.into_iter().filter_map(|(stage, left)| Some((StageName::new(stage).ok()?, left))).collect();
         Ok(())

@@ -14,8 +14,8 @@ pub(super) struct After {
     pub(super) run: String,
     /// What to tell a worker.
     pub(super) tell: Option<(mpsc::UnboundedSender<FromControl>, FromControl)>,
-    /// The call whose reply it holds: lease and frame.
-    pub(super) answered: Option<(u64, u64)>,
+    /// The frame that it holds, or that it holds the reply to: lease and number.
+    pub(super) frame: Option<(u64, u64)>,
 }
 
 /// Does such things in the order of the commits.
@@ -27,15 +27,16 @@ impl Settler {
     pub(super) fn start(changes: Changes, inner: Weak<Mutex<Inner>>) -> Self {
         let (sender, mut receiver) = mpsc::unbounded_channel::<After>();
         tokio::spawn(async move {
-            while let Some(After { ticket, run, tell, answered }) = receiver.recv().await {
+            while let Some(After { ticket, run, tell, frame }) = receiver.recv().await {
                 if let Err(error) = ticket.durable().await {
                     tracing::error!(%error, run, "what was decided is not durable");
                     continue;
                 }
-                if let (Some((epoch, seq)), Some(inner)) = (answered, inner.upgrade()) {
+                if let (Some((epoch, seq)), Some(inner)) = (frame, inner.upgrade()) {
                     // From now on the journal has it.
                     let mut inner = inner.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(lease) = inner.leases.get_mut(&epoch) {
+                        lease.durable_seq = lease.durable_seq.max(seq);
                         lease.answered.remove(&seq);
                     }
                 }

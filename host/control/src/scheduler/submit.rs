@@ -6,7 +6,7 @@ use super::{OPEN_RUNS_MAX, Scheduler, now};
 use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, check, decode, read};
 use crate::git::{self, InvalidLocation, Location, Resolved};
 use crate::store::rows::{EventRecord, PipelineRow, RunRow};
-use crate::store::{CommitError, Submission, Submitted, Write};
+use crate::store::{CommitError, Submission, Submitted, Ticket, Write};
 use sha2::{Digest as _, Sha256};
 use slipway_domain::grant::Tier;
 use slipway_domain::run::{Action, Run};
@@ -134,7 +134,10 @@ impl Scheduler {
         }
         let uses: Vec<_> = definition.stages.iter().map(|stage| stage.uses.clone()).collect();
         let catalog = self.plugins.catalog(&uses, &self.git, location, revision).await?;
-        let checked = check(&source, &definition, &catalog, &self.operator, tier).map_err(invalid)?;
+        let operator = Arc::clone(&self.operator);
+        // Where computing is allowed: schemas and values are somebody else's.
+        let checked = tokio::task::spawn_blocking(move || check(&source, &definition, &catalog, &operator, tier));
+        let checked = checked.await.map_err(|_| Refused::Store(CommitError::Closed))?.map_err(invalid)?;
         let pipeline = Arc::new(Pipeline { digest: digest(&text, &checked), text, checked });
         self.pipelines.keep(asked, &pipeline);
         Ok(pipeline)
@@ -179,17 +182,20 @@ impl Scheduler {
         }
     }
 
-    /// Cancels a run.
-    pub fn cancel(&self, id: &RunId, by: &str) -> Result<(), slipway_domain::run::InvalidTransition> {
+    /// Cancels a run. The ticket tells when that is durable.
+    pub fn cancel(&self, id: &RunId, by: &str) -> Result<Ticket, slipway_domain::run::InvalidTransition> {
         let event = slipway_domain::run::Event::CancelRequested { by: by.to_owned() };
         let record = EventRecord::CancelRequested { by: by.to_owned() };
-        self.apply(&mut self.lock(), id, &event, record, Vec::new(), None)
+        let mut inner = self.lock();
+        self.apply(&mut inner, id, &event, record, Vec::new(), None)?;
+        // Behind it in the queue, and durable after it.
+        Ok(self.store.commit(Vec::new()))
     }
 }
 
 /// A run that is about to begin, with its first actions and the rows that belong to it.
 pub(super) struct Accepted {
-    active: Active,
+    pub(super) active: Active,
     actions: Vec<Action>,
     rest: Vec<Write>,
 }

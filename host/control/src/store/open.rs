@@ -15,6 +15,9 @@ use std::time::Duration;
 const APPLICATION_ID: i64 = 0x534c_5057;
 /// The version of the schema (`PRAGMA user_version`).
 const SCHEMA_VERSION: i64 = 2;
+/// The header of a database, and its smallest page by SQLite's default, in bytes.
+const HEADER_BYTES: u64 = 100;
+const PAGE_BYTES: u64 = 4_096;
 /// Connections that only read.
 const READERS: u32 = 4;
 
@@ -82,14 +85,24 @@ impl Error {
 }
 
 /// Held while the store is open.
-pub(super) struct InstanceLock(#[expect(dead_code, reason = "the lock lasts as long as the file is open")] File);
+pub(super) struct InstanceLock(File);
+
+impl Drop for InstanceLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a process that is just being started has it too, until
+        // its program begins.
+        if let Err(error) = flock(&self.0, FlockOperation::Unlock) {
+            tracing::warn!(%error, "the data folder is not given free");
+        }
+    }
+}
 
 impl Store {
     /// Opens the database of a data folder, making it when it is not there.
     pub async fn open(folder: &Path) -> Result<Self, Error> {
         let lock = lock(folder)?;
         let path = folder.join("slipway.db");
-        let failed = |source| Error::Open { path: path.clone(), source };
+        let failed = |source| unusable(&path, source);
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(true)
@@ -128,20 +141,39 @@ fn lock(folder: &Path) -> Result<InstanceLock, Error> {
     }
 }
 
-/// Refuses a file that is no database before SQLite would change it.
+/// Refuses a file that is no database, or another program's, before SQLite would change it.
 fn check_header(path: &Path) -> Result<(), Error> {
-    let mut head = [0; 16];
-    match File::open(path).and_then(|mut file| io::Read::read(&mut file, &mut head)) {
-        Ok(0) | Err(_) => Ok(()),
-        Ok(_) if &head == b"SQLite format 3\0" => Ok(()),
-        Ok(_) => Err(Error::Foreign(path.to_owned())),
+    let mut head = Vec::new();
+    let read =
+        File::open(path).and_then(|file| io::Read::read_to_end(&mut io::Read::take(file, HEADER_BYTES), &mut head));
+    let is_ours = match head.split_at_checked(16) {
+        _ if read.is_err() || head.is_empty() => true,
+        Some((b"SQLite format 3\0", rest)) => {
+            // Big-endian, at byte 68 (sqlite.org/fileformat.html). Ours is set with the first
+            // tables; until then there is one page, or what there is stands in the log.
+            let id = rest.get(52..56).and_then(|id| id.try_into().ok()).map_or(0, u32::from_be_bytes);
+            let size = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+            i64::from(id) == APPLICATION_ID || size(path) <= PAGE_BYTES || size(&path.with_extension("db-wal")) > 0
+        }
+        Some(_) | None => false,
+    };
+    if is_ours { Ok(()) } else { Err(Error::Foreign(path.to_owned())) }
+}
+
+/// What SQLite says about a database that it cannot read.
+fn unusable(path: &Path, source: sqlx::Error) -> Error {
+    let code = source.as_database_error().and_then(|error| error.code()?.parse::<i32>().ok());
+    // `SQLITE_CORRUPT` and `SQLITE_NOTADB`.
+    match code.map(|code| code & 0xff) {
+        Some(11 | 26) => Error::Damaged { path: path.to_owned(), detail: source.to_string() },
+        Some(_) | None => Error::Open { path: path.to_owned(), source },
     }
 }
 
 /// Makes the schema, or checks that it is ours. The whole database is read only after a crash:
 /// that takes longer the more it holds.
 async fn prepare(writer: &mut SqliteConnection, path: &Path, unclean: bool) -> Result<(), Error> {
-    let failed = |source| Error::Open { path: path.to_owned(), source };
+    let failed = |source| unusable(path, source);
     let tables = number(writer, "SELECT count(*) FROM sqlite_schema").await.map_err(failed)?;
     if tables == 0 {
         let mut transaction = writer.begin().await.map_err(failed)?;
@@ -169,3 +201,7 @@ async fn prepare(writer: &mut SqliteConnection, path: &Path, unclean: bool) -> R
 async fn number(connection: &mut SqliteConnection, query: &'static str) -> sqlx::Result<i64> {
     sqlx::query(query).fetch_one(connection).await?.try_get(0)
 }
+
+#[cfg(test)]
+#[path = "open_tests.rs"]
+mod tests;

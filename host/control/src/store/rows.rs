@@ -158,8 +158,6 @@ pub struct JournalRow {
     pub function: &'static str,
     /// The call, as JSON.
     pub call: String,
-    /// The reply, as JSON, and when.
-    pub reply: Option<(String, Micros)>,
 }
 
 /// A chunk of a log.

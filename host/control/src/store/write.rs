@@ -75,6 +75,21 @@ pub enum Write {
     },
     /// A call.
     Journal(JournalRow),
+    /// The reply to a call that is on the journal.
+    Reply {
+        /// The run.
+        run: String,
+        /// The stage.
+        stage: String,
+        /// The lease.
+        epoch: u64,
+        /// The frame.
+        seq: u64,
+        /// The reply, as JSON.
+        reply: String,
+        /// When.
+        at: Micros,
+    },
     /// A piece of a log.
     Log(LogRow),
     /// An upload under a lease.
@@ -164,7 +179,8 @@ fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Writes one thing within the transaction of `to`.
+/// Writes one thing within the transaction of `to`. What a worker has caused is never in conflict
+/// with what is there; should it be all the same, the first stays, and the writer goes on.
 pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Result<()> {
     let query = match write {
         Write::Token { hash, name, role, at } => {
@@ -212,18 +228,19 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
             sqlx::query("INSERT INTO event (run, seq, at, record) VALUES (?, ?, ?, ?)")
                 .bind(run).bind(signed(*seq)).bind(at).bind(json(record))
         }
-        Write::Journal(row) => {
-            let (reply, replied_at) = row.reply.clone().unzip();
-            sqlx::query(
-                "INSERT INTO journal (run, stage, epoch, seq, at, function, call, reply, replied_at)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-                 ON CONFLICT (run, stage, epoch, seq) DO UPDATE SET reply = excluded.reply, replied_at = excluded.replied_at",
-            )
-            .bind(&row.run).bind(&row.stage).bind(signed(row.epoch)).bind(signed(row.seq)).bind(row.at)
-            .bind(row.function).bind(&row.call).bind(reply).bind(replied_at)
-        }
+        Write::Journal(row) => sqlx::query(
+            "INSERT INTO journal (run, stage, epoch, seq, at, function, call) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
+        )
+        .bind(&row.run).bind(&row.stage).bind(signed(row.epoch)).bind(signed(row.seq)).bind(row.at)
+        .bind(row.function).bind(&row.call),
+        Write::Reply { run, stage, epoch, seq, reply, at } => sqlx::query(
+            "UPDATE journal SET reply = ?, replied_at = ? WHERE run = ? AND stage = ? AND epoch = ? AND seq = ?",
+        )
+        .bind(reply).bind(at).bind(run).bind(stage).bind(signed(*epoch)).bind(signed(*seq)),
         Write::Log(row) => sqlx::query(
-            "INSERT INTO log (run, first, last, stage, phase, attempt, entries) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO log (run, first, last, stage, phase, attempt, entries) VALUES (?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
         )
         .bind(&row.run).bind(signed(row.first)).bind(signed(row.last)).bind(&row.stage).bind(&row.phase)
         .bind(row.attempt).bind(&row.entries),
@@ -233,7 +250,7 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
         }
         Write::Artifact(row) => sqlx::query(
             "INSERT INTO artifact (run, stage, name, epoch, digest, size, media_type, created_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(&row.run).bind(&row.stage).bind(&row.name).bind(signed(row.epoch)).bind(&row.digest)
         .bind(signed(row.size)).bind(&row.media_type).bind(row.created_at),
@@ -244,12 +261,13 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
         .bind(run).bind(stage).bind(name).bind(signed(*epoch)).bind(value),
         Write::TestCase(row) => sqlx::query(
             "INSERT INTO test_case (run, stage, epoch, seq, suite, name, outcome, time_us, message)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(&row.run).bind(&row.stage).bind(signed(row.epoch)).bind(signed(row.seq)).bind(&row.case.suite)
         .bind(&row.case.name).bind(&row.case.outcome).bind(row.case.time_us.map(signed)).bind(&row.case.message),
         Write::Change(row) => sqlx::query(
-            "INSERT INTO change (run, stage, epoch, seq, action, object, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO change (run, stage, epoch, seq, action, object, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT DO NOTHING",
         )
         .bind(&row.run).bind(&row.stage).bind(signed(row.epoch)).bind(signed(row.seq)).bind(&row.action)
         .bind(&row.object).bind(&row.before).bind(&row.after),

@@ -300,3 +300,7 @@ fn is_broken(error: &sqlx::Error) -> bool {
 fn code(error: &sqlx::Error) -> Option<i32> {
     error.as_database_error()?.code()?.parse().ok()
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

@@ -118,9 +118,12 @@ pub(super) async fn upload(
         Ok(stored) => {
             let (digest, size) = (stored.digest.to_string(), stored.size);
             workers.scheduler.uploaded(epoch, &digest, size);
-            // Stored before the artifact that will name it, since the store keeps its order.
+            // Durable before it is acknowledged: a worker that lives through a crash of this
+            // process does not send it again.
             let write = Write::Upload { epoch, digest: digest.clone(), size };
-            drop(workers.scheduler.store().commit(vec![write]));
+            if let Err(error) = workers.scheduler.store().commit(vec![write]).durable().await {
+                return broken(&error);
+            }
             Json(json!({ "digest": digest, "size": size })).into_response()
         }
         Err(error @ crate::blobs::Error::TooLarge(_)) => refuse(StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),

@@ -2,6 +2,7 @@
 
 use super::{Workers, full_name};
 use crate::api::{Caller, Revoked};
+use crate::broker::Speaker;
 use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
@@ -68,6 +69,7 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
             }
         }
     };
+    let speaker = Speaker { worker: worker.clone(), connection: number, tell: tell.clone() };
     let listen = async {
         while let Some(message) = next(&mut from).await {
             match message {
@@ -80,7 +82,7 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
                         let _closing = tell.send(answer);
                     }
                 }
-                FromWorker::Frame { epoch, seq, body } => workers.broker.frame(&worker, epoch, seq, body, &tell),
+                FromWorker::Frame { epoch, seq, body } => workers.broker.frame(&speaker, epoch, seq, body),
                 FromWorker::Described { request, description } => workers.plugins.answered(request, description),
                 FromWorker::Draining => workers.scheduler.worker_draining(&worker),
                 FromWorker::HandBack { epochs } => workers.scheduler.hand_back(&worker, &epochs),

@@ -16,6 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
+#[cfg(test)]
+mod tests;
+
 /// All that the routes of workers need. Clones share it.
 #[derive(Clone)]
 pub struct Workers {

@@ -1,5 +1,6 @@
 //! One call of one export, in a Store of its own.
 
+use crate::clock;
 use crate::outbox::Standing;
 use crate::runtime::component::{Components, Ready};
 use crate::runtime::fault::classify;
@@ -9,9 +10,10 @@ use crate::session::Session;
 use slipway_domain::outcome::{Fault, Outcome, Unhappy};
 use slipway_domain::text::cut;
 use slipway_engine::Limits;
+use slipway_protocol::message::{Description, Undescribed};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wasmtime::component::Linker;
 use wasmtime::{Engine, Store};
 
@@ -38,7 +40,7 @@ pub struct Ending {
 /// Calls the export that the lease names. `None` when the lease was lost meanwhile: then
 /// there is nobody to tell. Dropping the future ends the call.
 pub async fn execute(engine: &Engine, component: &Ready, session: &Arc<Session>) -> Option<Ending> {
-    let began = Instant::now();
+    let began = clock::instant();
     session.call_begins();
     let mut store = slipway_engine::store(engine, State::new(Arc::clone(session)));
     let limit = session.limit();
@@ -99,7 +101,7 @@ fn tell(failure: Failure) -> slipway_domain::outcome::Failure {
 
 /// Calls `describe` with every import refused, and returns its text.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a trap is told in more words than the others")]
-pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_protocol::message::Description, String> {
+pub async fn describe(components: &Components, bytes: &[u8]) -> Result<Description, Undescribed> {
     let (component, shape) = components.inspect(bytes).map_err(|unfit| unfit.to_string())?;
     let mut linker: Linker<Limits> = Linker::new(components.engine());
     linker.define_unknown_imports_as_traps(&component).map_err(|error| format!("{error:#}"))?;
@@ -111,10 +113,14 @@ pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_p
         wasmtime::Result::Ok(text)
     };
     let text = match tokio::time::timeout(DESCRIBE_LIMIT, call).await {
-        Err(_elapsed) => return Err(format!("`describe` did not return within {} s", DESCRIBE_LIMIT.as_secs())),
+        // On a machine that is busy enough, that is nobody's fault.
+        Err(_elapsed) => {
+            let reason = format!("`describe` did not return within {} s", DESCRIBE_LIMIT.as_secs());
+            return Err(Undescribed::passing(reason));
+        }
         Ok(Err(error)) => {
             let fault = classify(&error, store.data());
-            return Err(match fault {
+            let reason = match fault {
                 Fault::Trap { message, .. } if message.contains("unknown import") => {
                     format!("`describe` called an import, and it runs with every import refused ({message})")
                 }
@@ -123,12 +129,13 @@ pub async fn describe(components: &Components, bytes: &[u8]) -> Result<slipway_p
                     None => format!("`describe` trapped: {message}"),
                 },
                 other => format!("`describe` did not return: {other}"),
-            });
+            };
+            return Err(reason.into());
         }
         Ok(Ok(text)) => text,
     };
     if text.len() > DESCRIBE_BYTES_MAX {
-        return Err(format!("`describe` returned {} bytes, more than {DESCRIBE_BYTES_MAX}", text.len()));
+        return Err(format!("`describe` returned {} bytes, more than {DESCRIBE_BYTES_MAX}", text.len()).into());
     }
-    Ok(slipway_protocol::message::Description { kind: shape.kind.as_str().to_owned(), imports: shape.imports, text })
+    Ok(Description { kind: shape.kind.as_str().to_owned(), imports: shape.imports, text })
 }

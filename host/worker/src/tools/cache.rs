@@ -113,6 +113,19 @@ mod tests {
     }
 
     #[test]
+    fn keys_are_told_apart_and_lead_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("caches");
+        let caches = Caches::new(root.clone());
+        let mut homes = std::collections::BTreeSet::new();
+        for key in ["", "a", "A", "a/b", "../../etc", "/etc", &"long".repeat(200), "a\0b"] {
+            let home = caches.lend(&cache(key, "/cache"), folder.path()).unwrap().unwrap();
+            assert_eq!(home.parent(), Some(root.as_path()), "{key}");
+            assert!(homes.insert(home), "{key}");
+        }
+    }
+
+    #[test]
     fn a_shared_cache_is_the_same_folder_for_all() {
         let folder = tempfile::tempdir().unwrap();
         let caches = Caches::new(folder.path().join("caches"));

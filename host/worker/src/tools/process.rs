@@ -4,6 +4,7 @@
 use super::init::Usage;
 use super::sandbox;
 use crate::beneath::Root;
+use crate::clock;
 use crate::log::Lines;
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
 use crate::session::Session;
@@ -98,7 +99,8 @@ pub fn spawn(
     let (output_sender, output) = mpsc::channel(PIECES);
     let (exit_sender, exit) = watch::channel(None);
     let kill = Arc::new(Notify::new());
-    let running = Running { session, seq, scratch, source: format!("tool:{}", command.program), began: Instant::now() };
+    let running =
+        Running { session, seq, scratch, source: format!("tool:{}", command.program), began: clock::instant() };
     let stdin = command.stdin.clone();
     let killed = Arc::clone(&kill);
     let task = tokio::spawn(async move {

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use super::counts::Counts;
-use super::{Setup, deny};
+use super::{Setup, deny, features};
 use crate::process;
 use crate::ui::{self, Mark, Step};
 
@@ -15,7 +15,7 @@ pub(super) fn run(setup: &Setup) -> Result<Counts> {
     for (name, command) in checks(setup) {
         counts += check(&format!("lint: {name}"), command)?;
     }
-    Ok(counts + deny::run(setup.env)?)
+    Ok(counts + features::run(setup.env)? + deny::run(setup.env)?)
 }
 
 /// Runs one check, which is quiet unless it fails.

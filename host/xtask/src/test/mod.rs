@@ -15,6 +15,7 @@ use suite::{Needs, Runs, Suite};
 mod cargo;
 mod counts;
 mod deny;
+mod features;
 mod lint;
 mod suite;
 

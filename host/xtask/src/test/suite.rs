@@ -39,7 +39,7 @@ pub(super) enum Needs {
 pub(super) const SUITES: [Suite; 6] = [
     Suite {
         name: "lint",
-        about: "formatting, clippy, documentation, licenses and advisories of dependencies",
+        about: "formatting, clippy, documentation, features, licenses and advisories of dependencies",
         runs: Runs::Lints,
         needs: Needs::Guests,
     },

@@ -1,5 +1,11 @@
 use super::*;
+use crate::store::rows::{ArtifactRow, TestCaseRow};
 use slipway_domain::run::Loss;
+use slipway_protocol::call::TestCase;
+use slipway_protocol::lease::{Artifact, Input};
+use slipway_protocol::{Call, LEASE_TTL_SECONDS, RENEW_SECONDS, Reply};
+
+const TTL: Duration = Duration::from_secs(LEASE_TTL_SECONDS);
 
 #[tokio::test]
 async fn the_key_of_a_lease_opens_that_lease_while_it_is_held() {
@@ -38,8 +44,8 @@ async fn who_missed_a_cancel_hears_it_on_coming_back() {
     let run = server.run(ONE).await;
     let mut worker = server.worker("w", 1, &[]);
     let epoch = worker.lease().epoch;
-    server.scheduler.worker_disconnected("w", 1);
-    server.scheduler.cancel(&run, "me").unwrap();
+    server.scheduler.worker_disconnected("w", worker.connection);
+    server.scheduler.cancel(&run, "me").unwrap().durable().await.unwrap();
     let mut worker = server.worker("w", 1, &[epoch]);
     assert_eq!(worker.told(), [FromControl::Cancel { epoch }]);
     server.end().await;
@@ -59,7 +65,7 @@ async fn a_change_that_has_begun_is_not_told_to_stop() {
     worker.pass(plan.epoch, 1);
     let apply = worker.lease();
     assert_eq!(apply.phase, "apply");
-    server.scheduler.cancel(&run, "me").unwrap();
+    server.scheduler.cancel(&run, "me").unwrap().durable().await.unwrap();
     let mut worker = server.worker("w", 1, &[apply.epoch]);
     assert_eq!(worker.told(), []);
 }
@@ -139,4 +145,125 @@ async fn what_a_stopping_worker_hands_back_goes_to_another_at_once_and_is_no_sus
     assert_eq!(stopping.told(), fenced);
     let taken = other.leases();
     assert_eq!(taken.iter().map(|lease| lease.attempt).collect::<Vec<_>>(), [2, 2], "both at once");
+}
+
+#[tokio::test]
+async fn a_lease_that_is_not_renewed_goes_to_another_and_the_late_holder_is_fenced() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let run = server.run(ONE).await;
+    let mut silent = server.worker("silent", 1, &[]);
+    let late = silent.lease().epoch;
+    let mut other = server.worker("other", 1, &[]);
+    server.pass_time(TTL - Duration::from_secs(1)).await;
+    assert_eq!((silent.told(), other.told()), (vec![], vec![]), "it still holds");
+    server.pass_time(Duration::from_secs(1)).await;
+    let lease = other.lease();
+    assert_eq!(lease.attempt, 2);
+    assert!(lease.epoch > late);
+    assert_eq!(silent.told(), [FromControl::Fenced { epoch: late }]);
+    assert!(matches!(silent.frame(late, 1, log("late")), Taken::Fenced));
+    assert_eq!(server.scheduler.renew("silent", &[late]), (vec![], vec![late]));
+    // Of an end it is never known whether it was taken; this one was not.
+    assert!(matches!(silent.frame(late, 1, passed()), Taken::Done));
+    assert_eq!(server.state(&run).await, "running");
+    other.pass(lease.epoch, 1);
+    assert_eq!(server.state(&run).await, "passed");
+}
+
+#[tokio::test]
+async fn a_lease_that_is_renewed_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.run(ONE).await;
+    let mut worker = server.worker("w", 1, &[]);
+    let epoch = worker.lease().epoch;
+    let mut other = server.worker("other", 1, &[]);
+    for _ in 0..10 {
+        server.pass_time(Duration::from_secs(RENEW_SECONDS)).await;
+        assert_eq!(server.scheduler.renew("w", &[epoch]), (vec![epoch], vec![]));
+    }
+    // A worker that comes back with it renews it too.
+    server.scheduler.worker_disconnected("w", worker.connection);
+    server.pass_time(TTL - Duration::from_secs(1)).await;
+    let worker = server.worker("w", 1, &[epoch]);
+    assert_eq!(worker.resumed, [(epoch, 0)]);
+    server.pass_time(TTL - Duration::from_secs(1)).await;
+    assert!(server.scheduler.is_held(epoch));
+    assert_eq!(other.told(), []);
+}
+
+#[tokio::test]
+async fn a_worker_that_drains_ends_what_it_holds_and_gets_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let (first, second) = (server.run(ONE).await, server.run(ONE).await);
+    let mut worker = server.worker("w", 1, &[]);
+    let lease = worker.lease();
+    server.scheduler.worker_draining("w");
+    worker.pass(lease.epoch, 1);
+    assert_eq!(server.state(&first).await, "passed");
+    server.scheduler.expire();
+    assert_eq!(worker.leases(), []);
+    let mut other = server.worker("other", 1, &[]);
+    assert_eq!(other.lease().run, second.as_str());
+}
+
+#[tokio::test]
+async fn what_a_lost_attempt_left_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let run = server.run(THREE).await.to_string();
+    let mut worker = server.worker("lost", 1, &[]);
+    let lost = worker.lease().epoch;
+    let call = Call::SetOutput { name: "o".into(), value: "v".into() };
+    let Taken::Act(context, _call, _journalled) = worker.frame(lost, 1, Body::Call { call }) else {
+        panic!("it is new")
+    };
+    let (stage, digest) = ("build".to_owned(), format!("sha256:{:064}", 7));
+    let artifact = Artifact { name: "a".into(), digest: digest.clone(), size: 1, media_type: "a/b".into() };
+    let row = ArtifactRow {
+        run: run.clone(),
+        stage: stage.clone(),
+        name: "a".into(),
+        epoch: lost,
+        digest: digest.clone(),
+        size: 1,
+        media_type: "a/b".into(),
+        created_at: 1,
+    };
+    let case = TestCase {
+        suite: "s".into(),
+        name: "n".into(),
+        outcome: "passed".into(),
+        time_us: None,
+        message: None,
+        details: Vec::new(),
+    };
+    let left = vec![
+        Write::Artifact(row),
+        Write::TestCase(TestCaseRow { run: run.clone(), stage: stage.clone(), epoch: lost, seq: 1, case }),
+        Write::Output { run: run.clone(), stage, name: "o".into(), epoch: lost, value: "v".into() },
+    ];
+    server.scheduler.reply(&context, Reply::Done, left, |left| {
+        left.artifacts.push((lost, artifact));
+        left.outputs.insert("o".into(), (lost, "v".into()));
+        Ok(())
+    });
+    worker.stored(1).await;
+    assert!(server.scheduler.may_read(lost, &digest), "its own");
+    assert_eq!(server.store.artifacts(&run).await.unwrap().len(), 1);
+
+    server.scheduler.worker_gone("lost", Loss::Innocent);
+    let mut worker = server.worker("next", 1, &[]);
+    let next = worker.lease();
+    assert_eq!(next.attempt, 2);
+    assert!(!server.scheduler.may_read(next.epoch, &digest));
+    server.durable().await;
+    assert_eq!(server.store.artifacts(&run).await.unwrap(), []);
+    assert_eq!(server.store.outputs_with_epochs(&run).await.unwrap(), []);
+    assert_eq!(server.store.test_cases(&run).await.unwrap(), []);
+    worker.pass(next.epoch, 1);
+    let nothing = Input { stage: "build".into(), artifacts: Vec::new(), outputs: Default::default() };
+    assert_eq!(worker.lease().inputs, [nothing]);
 }

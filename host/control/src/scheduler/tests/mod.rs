@@ -2,6 +2,7 @@
 
 mod calls;
 mod leases;
+mod property;
 mod recovery;
 mod submission;
 
@@ -10,7 +11,7 @@ use super::{LeaseKeys, Pipeline, RunRequest, Scheduler, Taken};
 use crate::blobs::Blobs;
 use crate::definition::{Checked, StageFacts, read};
 use crate::git::{Git, Resolved};
-use crate::plugins::Plugins;
+use crate::plugins::{Plugins, Question};
 use crate::store::rows::PipelineRow;
 use crate::store::{Store, Write};
 use slipway_domain::definition::Reference;
@@ -23,6 +24,8 @@ use slipway_protocol::{FromControl, Lease};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// Stages of each kind, one after the other.
@@ -39,27 +42,32 @@ const THREE: &str = r#"
 "#;
 
 /// One stage.
-const ONE: &str = "name = \"p\"\n[stages.build]\nuses = \"build@1\"\n";
+pub(crate) const ONE: &str = "name = \"p\"\n[stages.build]\nuses = \"build@1\"\n";
 
 /// A server's scheduler on a data folder.
-struct Server {
-    scheduler: Scheduler,
-    store: Store,
+pub(crate) struct Server {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) store: Store,
+    pub(crate) blobs: Blobs,
+    pub(crate) plugins: Plugins,
+    pub(crate) questions: Option<mpsc::UnboundedReceiver<Question>>,
+    connections: AtomicU64,
 }
 
 impl Server {
     /// Starts one. Of workers whose names begin with `dead` it is known that they have ended.
-    async fn start(folder: &Path) -> Self {
+    pub(crate) async fn start(folder: &Path) -> Self {
         let store = Store::open(folder).await.unwrap();
         let blobs = Blobs::local(&folder.join("blobs")).unwrap();
-        let (plugins, _questions) = Plugins::new(store.clone(), blobs, &[]).await.unwrap();
+        let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &[]).await.unwrap();
         let git = Git::new(folder.join("mirrors"));
         let keys = LeaseKeys::new([1; 32]);
-        let scheduler = Scheduler::new(store.clone(), git, plugins, Operator::default(), keys);
+        let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), Operator::default(), keys);
         scheduler.recover(|worker| worker.starts_with("dead")).await.unwrap();
         let row = PipelineRow { name: "p".into(), repository: "/nowhere".into(), created_at: 1 };
         store.try_commit(vec![Write::Pipeline(row)]).await.unwrap();
-        Self { scheduler, store }
+        let connections = AtomicU64::new(1);
+        Self { scheduler, store, blobs, plugins, questions: Some(questions), connections }
     }
 
     /// Ends it as a crash would, but for what is queued at the store, which becomes durable.
@@ -67,15 +75,16 @@ impl Server {
         self.store.close().await;
     }
 
-    async fn run(&self, text: &str) -> RunId {
+    pub(crate) async fn run(&self, text: &str) -> RunId {
         self.scheduler.accept(accepted(text, request())).await.unwrap()
     }
 
     /// A worker that has just connected, with the leases it says it holds.
-    fn worker(&self, name: &str, slots: u32, holds: &[u64]) -> Worker {
+    pub(crate) fn worker(&self, name: &str, slots: u32, holds: &[u64]) -> Worker {
         let (tell, told) = mpsc::unbounded_channel();
-        let resumed = self.scheduler.worker_connected(name, slots, holds, 1, tell);
-        Worker { name: name.to_owned(), scheduler: self.scheduler.clone(), told, resumed }
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        let resumed = self.scheduler.worker_connected(name, slots, holds, connection, tell);
+        Worker { name: name.to_owned(), connection, scheduler: self.scheduler.clone(), told, resumed }
     }
 
     async fn state(&self, run: &RunId) -> String {
@@ -83,15 +92,25 @@ impl Server {
         self.store.run(run.as_str()).await.unwrap().unwrap().state
     }
 
+    /// Lets time pass for the leases, and takes back what was not renewed meanwhile.
+    async fn pass_time(&self, time: Duration) {
+        // Nobody sleeps: time stands still but for this step.
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        self.scheduler.expire();
+        tokio::time::resume();
+    }
+
     /// Waits until all that was decided is durable.
-    async fn durable(&self) {
+    pub(crate) async fn durable(&self) {
         self.store.commit(Vec::new()).durable().await.unwrap();
     }
 }
 
 /// A worker, as control sees it.
-struct Worker {
+pub(crate) struct Worker {
     name: String,
+    connection: u64,
     scheduler: Scheduler,
     told: mpsc::UnboundedReceiver<FromControl>,
     resumed: Vec<(u64, u64)>,
@@ -99,7 +118,13 @@ struct Worker {
 
 impl Worker {
     fn frame(&self, epoch: u64, seq: u64, body: Body) -> Taken {
-        self.scheduler.frame(&self.name, epoch, seq, body)
+        self.scheduler.frame(&self.name, self.connection, epoch, seq, body)
+    }
+
+    /// It, as the broker knows it.
+    pub(crate) fn speaker(&self) -> crate::broker::Speaker {
+        let (tell, _told) = mpsc::unbounded_channel();
+        crate::broker::Speaker { worker: self.name.clone(), connection: self.connection, tell }
     }
 
     /// All that it was told until now.
@@ -109,7 +134,7 @@ impl Worker {
 
     /// The leases that it was given until now.
     #[expect(clippy::wildcard_enum_match_arm, reason = "only leases are asked for")]
-    fn leases(&mut self) -> Vec<Lease> {
+    pub(crate) fn leases(&mut self) -> Vec<Lease> {
         let leases = self.told().into_iter().filter_map(|message| match message {
             FromControl::Lease(lease) => Some(*lease),
             _ => None,
@@ -117,14 +142,14 @@ impl Worker {
         leases.collect()
     }
 
-    fn lease(&mut self) -> Lease {
+    pub(crate) fn lease(&mut self) -> Lease {
         let mut leases = self.leases();
         assert_eq!(leases.len(), 1, "{leases:?}");
         leases.remove(0)
     }
 
     /// Waits until it is told that a frame is stored.
-    async fn stored(&mut self, wanted: u64) {
+    pub(crate) async fn stored(&mut self, wanted: u64) {
         while let Some(message) = self.told.recv().await {
             if matches!(message, FromControl::Stored { seq, .. } if seq == wanted) {
                 return;

@@ -68,7 +68,7 @@ impl Script {
         };
         let ended = matches!(body, Body::Ended { .. });
         match worker.frame(lease.epoch, *seq, body) {
-            Taken::Act(context, call, _journalled) => {
+            Taken::Act(context, _call, _journalled) => {
                 let write = Write::Output {
                     run: lease.run.clone(),
                     stage: lease.stage.clone(),
@@ -76,7 +76,7 @@ impl Script {
                     epoch: lease.epoch,
                     value: lease.stage.clone(),
                 };
-                server.scheduler.reply(&context, &call, Reply::Done, vec![write], |_| {});
+                server.scheduler.reply(&context, Reply::Done, vec![write], |_| Ok(()));
             }
             Taken::Done | Taken::Answered(_) | Taken::Before { .. } => {}
             Taken::Fenced => panic!("the lease holds"),

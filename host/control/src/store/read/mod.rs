@@ -18,6 +18,11 @@ use sqlx::{Result, Row};
 const LAST: &str = "~";
 
 impl Store {
+    /// Whether the store answers.
+    pub async fn is_readable(&self) -> Result<()> {
+        sqlx::query("SELECT 1").fetch_one(&self.readers).await.map(drop)
+    }
+
     /// The role of a token, by its hash.
     pub async fn token_role(&self, hash: &str) -> Result<Option<(String, String)>> {
         let row =

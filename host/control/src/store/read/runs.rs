@@ -115,15 +115,18 @@ impl Store {
             .await?
             .try_get::<Option<i64>, _>(0)?
             .unwrap_or(0);
+        let chunks = limit.saturating_add(1).min(1000);
         let rows = sqlx::query(
             "SELECT first, stage, phase, attempt, entries FROM log
-             WHERE run = ? AND first >= ? AND last > ? AND (? IS NULL OR stage = ?) ORDER BY first LIMIT 1000",
+             WHERE run = ? AND first >= ? AND last > ? AND (? IS NULL OR stage = ?) ORDER BY first LIMIT ?",
         )
         .bind(run)
         .bind(first)
         .bind(signed(after))
         .bind(stage)
         .bind(stage)
+        // No chunk is empty, so this many hold a page and one entry more.
+        .bind(i64::try_from(chunks).unwrap_or(i64::MAX))
         .fetch_all(&self.readers)
         .await?;
         let mut page = LogPage::default();
@@ -147,7 +150,7 @@ impl Store {
                 page.entries.push(entry);
             }
         }
-        page.more = rows.len() == 1000;
+        page.more = rows.len() == chunks;
         Ok(page)
     }
 
@@ -185,6 +188,18 @@ impl Store {
         let row =
             sqlx::query("SELECT size FROM upload WHERE epoch = ? AND digest = ?").bind(signed(epoch)).bind(digest);
         row.fetch_optional(&self.readers).await?.map(|row| Ok(unsigned(row.try_get(0)?))).transpose()
+    }
+
+    /// The number of the last report of each stage: of its test cases and planned changes.
+    pub async fn last_reports(&self, run: &str) -> Result<Vec<(String, u64)>> {
+        let rows = sqlx::query(
+            "SELECT stage, max(seq) FROM test_case WHERE run = ?1 GROUP BY stage
+             UNION ALL SELECT stage, max(seq) FROM change WHERE run = ?1 GROUP BY stage",
+        )
+        .bind(run)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(|row| Ok((row.try_get(0)?, unsigned(row.try_get(1)?)))).collect()
     }
 
     /// The test cases of a run.
