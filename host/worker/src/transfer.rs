@@ -18,6 +18,8 @@ use tokio::time::Instant;
 
 /// How long one transfer may stand still.
 const IDLE: Duration = Duration::from_secs(30);
+/// How long an upload may take in all: longer than any stage.
+const UPLOAD: Duration = Duration::from_secs(24 * 3600);
 /// For how long a control that cannot be reached is asked again: it may be restarting, and
 /// the lease outlives that.
 const RETRY: Duration = Duration::from_secs(SELF_FENCE_SECONDS);
@@ -94,6 +96,9 @@ impl Proof {
 #[derive(Debug, Clone)]
 pub struct Transfer {
     client: Client,
+    /// Without a limit on the silence of control, which says nothing until it has all. It ends
+    /// an upload that stands still.
+    uploads: Client,
     control: String,
     token: String,
     folder: PathBuf,
@@ -103,7 +108,8 @@ impl Transfer {
     /// A way to the control service at this URL.
     pub fn new(control: &str, token: &str, folder: PathBuf) -> reqwest::Result<Self> {
         let client = Client::builder().read_timeout(IDLE).tcp_nodelay(true).no_proxy().build()?;
-        Ok(Self { client, control: control.trim_end_matches('/').to_owned(), token: token.to_owned(), folder })
+        let uploads = Client::builder().timeout(UPLOAD).tcp_nodelay(true).no_proxy().build()?;
+        Ok(Self { client, uploads, control: control.trim_end_matches('/').to_owned(), token: token.to_owned(), folder })
     }
 
     /// Fetches a component by digest: that of a lease, or one that control has asked about.
@@ -158,7 +164,7 @@ impl Transfer {
         let response = self
             .retry(what, || {
                 let body = body().map_err(|source| Error::Disk { what: what.to_owned(), source })?;
-                Ok(self.client.put(&url).header(LEASE_HEADER, &proof.key).body(body))
+                Ok(self.uploads.put(&url).header(LEASE_HEADER, &proof.key).body(body))
             })
             .await?;
         response.json().await.map_err(|source| broken(what, source))

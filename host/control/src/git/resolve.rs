@@ -79,13 +79,22 @@ impl Git {
         let mut command = git(None);
         // In the repository itself, and in none around it.
         command.env("GIT_CEILING_DIRECTORIES", path.parent().unwrap_or(path)).current_dir(path);
-        command.args(["for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", &tag, &branch]);
+        command.args([
+            "for-each-ref",
+            "--format=%(refname) %(objectname) %(*objectname) %(*objecttype)",
+            &tag,
+            &branch,
+        ]);
         let listed = run(command, ASK).await.ok()?;
         let listed = String::from_utf8_lossy(&listed);
         let found = |wanted: &str| {
             listed.lines().filter(|_| name == short || name == wanted).find_map(|line| {
                 let mut words = line.split(' ');
-                let (full, object, peeled) = (words.next()?, words.next()?, words.next()?);
+                let (full, object, peeled, kind) = (words.next()?, words.next()?, words.next()?, words.next()?);
+                if kind == "tag" {
+                    // A tag of a tag, of which some versions of git show the inner one here.
+                    return None;
+                }
                 let commit = if peeled.is_empty() { object } else { peeled };
                 let revision = (full == wanted).then(|| Revision::new(commit).ok())??;
                 self.remember(location, object, &revision);

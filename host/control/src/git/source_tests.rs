@@ -124,6 +124,17 @@ async fn a_commit_is_read_and_archived_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_tag_of_a_tag_stands_for_the_commit() {
+    let (folder, location, git) = repository();
+    let shop = folder.path().join("shop");
+    user(&shop, &["tag", "-a", "outer", "-m", "outer", "v1.0.0"]);
+    let head = user(&shop, &["rev-parse", "HEAD"]);
+    for _ in 0..2 {
+        assert_eq!(git.resolve(&location, "outer").await.unwrap().revision.as_str(), head);
+    }
+}
+
+#[tokio::test]
 async fn what_a_broken_fetch_left_does_not_stop_the_next() {
     let (folder, location, git) = repository();
     let shop = folder.path().join("shop");
