@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::rows::{PipelineRow, RunRow};
 use fake::{COMPONENT, FakeHost};
 
 struct Bench {
@@ -27,27 +28,8 @@ impl Bench {
     /// A run, since releases refer to one.
     async fn run(&self, number: u32) -> RunId {
         let id = RunId::new(format!("{number:026}")).unwrap();
-        let run = crate::store::rows::RunRow {
-            id: id.to_string(),
-            pipeline: "p".into(),
-            repository: "/nowhere".into(),
-            reference: "refs/tags/v1".into(),
-            revision: "0".repeat(40),
-            version: None,
-            tier: "protected".into(),
-            definition: "d".into(),
-            triggered_by: "somebody".into(),
-            parameters: Default::default(),
-            idempotency_key: None,
-            request_hash: None,
-            state: "running".into(),
-            culprit: None,
-            created_at: 1,
-            started_at: None,
-            ended_at: None,
-        };
-        let pipeline =
-            crate::store::rows::PipelineRow { name: "p".into(), repository: "/nowhere".into(), created_at: 1 };
+        let run = RunRow { state: "running".into(), ..RunRow::example(id.as_str()) };
+        let pipeline = PipelineRow { name: "p".into(), repository: "/nowhere".into(), created_at: 1 };
         let definition = Write::Definition { digest: "d".into(), text: String::new(), facts: "{}".into() };
         let writes = vec![Write::Pipeline(pipeline), definition, Write::Run(run)];
         self.store.try_commit(writes).await.unwrap();

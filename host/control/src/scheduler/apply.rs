@@ -2,7 +2,7 @@
 //! next is done.
 
 use super::active::Active;
-use super::settle::After;
+use super::settle::{After, Tell};
 use super::{Inner, Scheduler, now};
 use crate::store::Write;
 use crate::store::rows::EventRecord;
@@ -22,7 +22,7 @@ impl Scheduler {
         event: &Event,
         record: EventRecord,
         also: Vec<Write>,
-        tell: Option<(tokio::sync::mpsc::UnboundedSender<FromControl>, FromControl)>,
+        tell: Option<Tell>,
     ) -> Result<(), InvalidTransition> {
         let Some(active) = inner.runs.get_mut(id) else { return Err(InvalidTransition::RunEnded) };
         let actions = active.run.apply(event)?;
@@ -87,10 +87,7 @@ impl Scheduler {
     /// Takes the end of an attempt, as its holder tells it.
     pub(super) fn end(&self, inner: &mut Inner, epoch: u64, seq: u64, outcome: outcome::Outcome, metering: &Metering) {
         let Some(lease) = inner.take_lease(epoch) else { return };
-        let tell = inner
-            .workers
-            .get(&lease.worker)
-            .and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch, seq })));
+        let tell = inner.workers.get(&lease.worker).and_then(|worker| worker.acknowledgement(epoch, seq));
         let domain = slipway_domain::outcome::Outcome::from(outcome.clone());
         let Some(active) = inner.runs.get_mut(&lease.run) else { return };
         let phase = active.attempts.get(&lease.stage).map(|attempt| attempt.phase.clone()).unwrap_or_default();

@@ -78,8 +78,8 @@ pub enum Taken {
 }
 
 impl Scheduler {
-    /// Takes a frame. One that was taken before is dropped, one that came too early too: it
-    /// will be said again.
+    /// Takes a frame. One that was taken before is dropped; one that no worker which keeps to the
+    /// protocol would say costs the lease.
     pub fn frame(&self, worker: &str, connection: u64, epoch: u64, seq: u64, body: Body) -> Taken {
         let mut inner = self.lock();
         if !inner.workers.get(worker).is_some_and(|worker| worker.is_on(connection)) {
@@ -136,10 +136,7 @@ impl Scheduler {
                     entries: log_json(&entries),
                 };
                 let writes = vec![Write::Log(row), Write::Attempt(attempt.clone())];
-                let tell = inner
-                    .workers
-                    .get(worker)
-                    .and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch, seq })));
+                let tell = inner.workers.get(worker).and_then(|worker| worker.acknowledgement(epoch, seq));
                 let ticket = self.store.commit(writes);
                 let frame = Some((epoch, seq));
                 self.settler.after(After { ticket, run: run.to_string(), tell, frame });
@@ -257,7 +254,7 @@ impl Scheduler {
         if let Some(worker) = worker {
             worker.tell(FromControl::Reply { epoch: *epoch, seq: *seq, reply });
         }
-        let tell = worker.and_then(|worker| Some((worker.sender()?, FromControl::Stored { epoch: *epoch, seq: *seq })));
+        let tell = worker.and_then(|worker| worker.acknowledgement(*epoch, *seq));
         self.settler.after(After { ticket, run: run.to_string(), tell, frame: Some((*epoch, *seq)) });
     }
 }

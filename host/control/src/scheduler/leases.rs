@@ -1,5 +1,6 @@
 //! Workers and what they hold.
 
+use super::settle::Tell;
 use super::{Inner, Scheduler};
 use slipway_domain::run::Loss;
 use slipway_domain::{Digest, Epoch, RunId, StageName};
@@ -74,8 +75,10 @@ impl Worker {
         }
     }
 
-    pub(super) fn sender(&self) -> Option<mpsc::UnboundedSender<FromControl>> {
-        self.connection.as_ref().map(|(_, to)| to.clone())
+    /// The acknowledgement of a frame, for the connection of now, to be said once it is durable.
+    pub(super) fn acknowledgement(&self, epoch: u64, seq: u64) -> Option<Tell> {
+        let (_, to) = self.connection.as_ref()?;
+        Some((to.clone(), FromControl::Stored { epoch, seq }))
     }
 }
 

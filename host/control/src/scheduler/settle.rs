@@ -6,6 +6,9 @@ use slipway_protocol::FromControl;
 use std::sync::{Mutex, PoisonError, Weak};
 use tokio::sync::mpsc;
 
+/// Something to say to a worker: the way there, and what.
+pub(super) type Tell = (mpsc::UnboundedSender<FromControl>, FromControl);
+
 /// Something to do once a commit is durable.
 pub(super) struct After {
     /// The commit.
@@ -13,7 +16,7 @@ pub(super) struct After {
     /// The run that it is about.
     pub(super) run: String,
     /// What to tell a worker.
-    pub(super) tell: Option<(mpsc::UnboundedSender<FromControl>, FromControl)>,
+    pub(super) tell: Option<Tell>,
     /// The frame that it holds, or that it holds the reply to: lease and number.
     pub(super) frame: Option<(u64, u64)>,
 }

@@ -74,6 +74,32 @@ pub struct RunRow {
     pub ended_at: Option<Micros>,
 }
 
+#[cfg(test)]
+impl RunRow {
+    /// A run of pipeline `p` by definition `d`, for tests that need one to refer to.
+    pub(crate) fn example(id: &str) -> Self {
+        Self {
+            id: format!("{id:0>26}"),
+            pipeline: "p".into(),
+            repository: "/nowhere".into(),
+            reference: "refs/tags/v1".into(),
+            revision: "0".repeat(40),
+            version: None,
+            tier: "protected".into(),
+            definition: "d".into(),
+            triggered_by: "somebody".into(),
+            parameters: BTreeMap::new(),
+            idempotency_key: None,
+            request_hash: None,
+            state: "queued".into(),
+            culprit: None,
+            created_at: 1,
+            started_at: None,
+            ended_at: None,
+        }
+    }
+}
+
 /// A stage of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageRow {

@@ -16,25 +16,7 @@ fn definition(digest: &str, bytes: usize) -> Write {
 }
 
 fn submission(id: &str, hash: &str) -> Submission {
-    let run = RunRow {
-        id: format!("{id:0>26}"),
-        pipeline: "p".into(),
-        repository: "/nowhere".into(),
-        reference: "refs/tags/v1".into(),
-        revision: "0".repeat(40),
-        version: None,
-        tier: "protected".into(),
-        definition: "d".into(),
-        triggered_by: "somebody".into(),
-        parameters: Default::default(),
-        idempotency_key: Some("key".into()),
-        request_hash: Some(hash.into()),
-        state: "queued".into(),
-        culprit: None,
-        created_at: 1,
-        started_at: None,
-        ended_at: None,
-    };
+    let run = RunRow { idempotency_key: Some("key".into()), request_hash: Some(hash.into()), ..RunRow::example(id) };
     Submission { run, rest: vec![definition("d", 1)] }
 }
 
