@@ -21,4 +21,5 @@ mod guests;
 mod messages;
 mod plugins;
 mod runs;
+mod sandbox;
 mod tokens;

@@ -29,10 +29,20 @@ pub fn slipway() -> Command {
     Command::new(env!("CARGO_BIN_EXE_slipway"))
 }
 
+/// The binary, started by another program if there are words of one.
+fn within_command(within: &[impl AsRef<str>]) -> Command {
+    let Some((program, args)) = within.split_first() else { return slipway() };
+    let mut command = Command::new(program.as_ref());
+    command.args(args.iter().map(AsRef::as_ref)).arg(slipway().get_program());
+    command
+}
+
 /// A running server.
 pub struct Server {
     child: Child,
     folder: tempfile::TempDir,
+    /// The program before the server's own that it is started by, with its arguments.
+    within: Vec<String>,
     args: Vec<String>,
     pub api: String,
     pub apps_port: u16,
@@ -48,17 +58,25 @@ impl Server {
     /// Starts a server on a folder of its own, with more arguments.
     pub fn start_with(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = slipway();
-        command.arg("serve").arg("--data").arg(folder.path().join("data"));
-        Self::start_by(command, folder, args)
+        let data = folder.path().join("data");
+        Self::start_by(slipway(), folder, &[], &data, args)
+    }
+
+    /// Starts a server that has no more rights than any user, whoever runs the tests.
+    pub fn start_unprivileged(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        let user = ["--unshare-user", "--uid", "1000", "--gid", "1000", "--cap-drop", "ALL"];
+        let within = [&["bwrap", "--die-with-parent", "--dev-bind", "/", "/"][..], &user, &["--"]].concat();
+        Self::start_by(within_command(&within), folder, &within, &data, args)
     }
 
     /// Starts a server whose data folder is given relative to the folder it is started in.
     pub fn start_relative() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = slipway();
-        command.args(["serve", "--data", "data"]).current_dir(folder.path());
-        Self::start_by(command, folder, &[])
+        command.current_dir(folder.path());
+        Self::start_by(command, folder, &[], Path::new("data"), &[])
     }
 
     /// Starts a server whose data folder is a disk of its own, of so many bytes. Only the server
@@ -67,20 +85,21 @@ impl Server {
         let folder = tempfile::tempdir().unwrap();
         let data = folder.path().join("data");
         std::fs::create_dir(&data).unwrap();
-        let mut command = Command::new("bwrap");
-        command.args(["--die-with-parent", "--dev-bind", "/", "/", "--size", &bytes.to_string(), "--tmpfs"]).arg(&data);
-        command.arg("--").arg(slipway().get_program()).args(["serve", "--data"]).arg(&data);
-        Self::start_by(command, folder, &[])
+        let (size, disk) = (bytes.to_string(), data.to_str().unwrap());
+        let within = ["bwrap", "--die-with-parent", "--dev-bind", "/", "/", "--size", &size, "--tmpfs", disk, "--"];
+        Self::start_by(within_command(&within), folder, &within, &data, &[])
     }
 
-    fn start_by(command: Command, folder: tempfile::TempDir, args: &[&str]) -> Self {
-        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    fn start_by(mut command: Command, folder: tempfile::TempDir, within: &[&str], data: &Path, args: &[&str]) -> Self {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+        let (within, args) = (owned(within), owned(args));
+        command.args(["serve", "--data"]).arg(data);
         let (child, ready) = spawn(command, folder.path(), &args, "127.0.0.1:0");
         let token_file = seen(child.id(), &folder.path().join(ready["token_file"].as_str().unwrap()));
         let token = std::fs::read_to_string(token_file).unwrap().trim().to_owned();
         let apps_port = port(ready["apps"].as_str().unwrap());
         let api = ready["api"].as_str().unwrap().to_owned();
-        Self { child, folder, args, api, apps_port, token, client: reqwest::Client::new() }
+        Self { child, folder, within, args, api, apps_port, token, client: reqwest::Client::new() }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -116,7 +135,7 @@ impl Server {
     /// Starts it again on the same folder and address.
     pub fn restart(&mut self) {
         let listen = self.api.trim_start_matches("http://").to_owned();
-        let mut command = slipway();
+        let mut command = within_command(&self.within);
         command.arg("serve").arg("--data").arg(self.data());
         let (child, ready) = spawn(command, self.folder.path(), &self.args, &listen);
         self.child = child;
@@ -212,6 +231,24 @@ impl Server {
                 Some(next) => after = next,
                 None => return entries,
             }
+        }
+    }
+
+    /// Waits until something holds.
+    pub async fn until(&self, holds: impl Fn() -> bool) {
+        let until = std::time::Instant::now() + RUN;
+        while !holds() {
+            assert!(std::time::Instant::now() < until, "it did not come to that");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until a text is logged by a run.
+    pub async fn until_logged(&self, run: &str, text: &str) {
+        let until = std::time::Instant::now() + RUN;
+        while !self.log(run).await.iter().any(|entry| entry["message"].as_str().unwrap_or_default().contains(text)) {
+            assert!(std::time::Instant::now() < until, "run {run} did not log `{text}`");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

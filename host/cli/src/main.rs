@@ -14,7 +14,13 @@ mod output;
 use clap::Parser;
 use std::process::ExitCode;
 
+/// The first file descriptor that is not one of the standard streams.
+const FIRST_AFTER_STANDARD_STREAMS: i32 = 3;
+
 fn main() -> ExitCode {
+    // What was left open by whoever started this would be open in every program that it starts:
+    // a folder's descriptor is a way out of any sandbox.
+    close_fds::set_fds_cloexec(FIRST_AFTER_STANDARD_STREAMS, &[]);
     // The first program in a tool's sandbox: nothing else of this one is there.
     let mut words = std::env::args();
     if words.nth(1).as_deref() == Some(slipway_worker::tools::init::COMMAND) {

@@ -9,6 +9,7 @@ mod config;
 mod fault;
 mod inspect;
 mod limits;
+mod open;
 mod stdio;
 mod store;
 mod ticker;

@@ -3,6 +3,7 @@
 
 use crate::clock;
 use crate::limits::RANDOM_BYTES_MAX;
+use crate::open;
 use std::time::{Duration, Instant};
 use wasmtime::component::{HasData, Linker, ResourceTable};
 use wasmtime_wasi::cli::{WasiCli, WasiCliView as _};
@@ -65,7 +66,8 @@ pub fn add_to_linker<T: WasiView + 'static>(linker: &mut Linker<T>) -> wasmtime:
     cli::terminal_stdin::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::terminal_stdout::add_to_linker::<T, WasiCli>(linker, T::cli)?;
     cli::terminal_stderr::add_to_linker::<T, WasiCli>(linker, T::cli)?;
-    filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)
+    filesystem::types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    open::add_to_linker(linker)
 }
 
 /// What `wasi:io` works on: the guest's resources.

@@ -33,6 +33,11 @@ pub const RENEW_SECONDS: u64 = 5;
 /// After how many seconds without a renewal a worker stops what it holds: sooner than
 /// control gives the attempt to another.
 pub const SELF_FENCE_SECONDS: u64 = 20;
+/// How long a worker may take to fetch and compile a component, in seconds.
+pub const PREPARE_SECONDS_MAX: u64 = 120;
+/// How long after its limits an attempt may take to end, in seconds: killing tools, handing
+/// out the last of the log. A worker that has not ended it by then has lost it.
+pub const END_SECONDS_MAX: u64 = 30;
 /// The largest artifact, in bytes.
 pub const ARTIFACT_BYTES_MAX: u64 = 2 << 30;
 /// The most bytes of artifacts that are uploaded under a lease.

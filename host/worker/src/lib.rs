@@ -8,6 +8,7 @@ mod clock;
 pub mod link;
 pub mod log;
 pub mod outbox;
+pub mod remove;
 pub mod runtime;
 pub mod session;
 pub mod tools;

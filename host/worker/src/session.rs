@@ -22,6 +22,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+/// How long tools may take to be gone once they are killed.
+const TOOLS_END: Duration = Duration::from_secs(10);
 
 /// One attempt under a lease.
 pub struct Session {
@@ -36,6 +40,7 @@ pub struct Session {
     outbox: Arc<Outbox>,
     transfer: Transfer,
     tools: Tools,
+    running_tools: TaskTracker,
     began: Instant,
     /// When the guest's time began to run, which is later: its component is compiled first.
     called_at: OnceLock<Instant>,
@@ -71,6 +76,7 @@ impl Session {
             outbox,
             transfer,
             tools,
+            running_tools: TaskTracker::new(),
             left,
             uploaded: AtomicU64::new(0),
             metering: Mutex::default(),
@@ -161,6 +167,18 @@ impl Session {
             return Err(Failure::new("host", format!("{:#}", wasmtime::Error::new(error))));
         }
         self.tools.start(self, seq, plan, command).await
+    }
+
+    /// The tools that were started and have not ended.
+    pub const fn running_tools(&self) -> &TaskTracker {
+        &self.running_tools
+    }
+
+    /// Waits until no tool runs that the guest has started and let go, which ends them. After
+    /// this nothing changes the workspace. `false` when that takes too long.
+    pub async fn tools_ended(&self) -> bool {
+        self.running_tools.close();
+        tokio::time::timeout(TOOLS_END, self.running_tools.wait()).await.is_ok()
     }
 
     /// Puts a tool's end on the record.

@@ -2,20 +2,21 @@
 
 use crate::link::{self, Duties, Identity, Leases, Link};
 use crate::log::Log;
-use crate::outbox::Outbox;
+use crate::outbox::{Outbox, Standing};
+use crate::remove::remove_all;
 use crate::runtime::component::{Components, Ready};
 use crate::runtime::execute::{Ending, describe, execute};
 use crate::session::Session;
 use crate::tools::Tools;
 use crate::transfer::{Proof, Transfer};
 use crate::watchdog::Watchdog;
-use crate::workspace::{Workspace, remove_all};
+use crate::workspace::Workspace;
 use slipway_domain::Digest;
 use slipway_domain::outcome::{Fault, Outcome, Unhappy};
 use slipway_domain::plugin::Kind;
 use slipway_protocol::lease::Component;
 use slipway_protocol::message::{Description, Undescribed};
-use slipway_protocol::{FromWorker, Lease};
+use slipway_protocol::{FromWorker, Lease, PREPARE_SECONDS_MAX};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,9 +72,14 @@ pub enum Error {
 /// Runs a worker on this thread until `stop` is cancelled or control refuses it.
 pub fn run(options: Options, stop: &CancellationToken) -> Result<(), Error> {
     let folder = |source| Error::Folder { folder: options.folder.clone(), source };
-    // What an earlier process left half-done is of no use to anybody.
+    std::fs::create_dir_all(&options.folder).map_err(folder)?;
+    // What an earlier process left half-done is of no use to anybody, and does not keep this
+    // one from its work: each attempt has a folder of a new name.
     for part in ["work", "sandboxes"] {
-        remove_all(&options.folder.join(part)).map_err(folder)?;
+        let left = options.folder.join(part);
+        if let Err(error) = remove_all(&left) {
+            tracing::warn!(folder = %left.display(), %error, "cannot remove what an earlier worker left");
+        }
     }
     std::fs::create_dir_all(options.folder.join("code")).map_err(folder)?;
     let components =
@@ -172,26 +178,55 @@ impl Worker {
         };
         let (transfer, tools) = (inner.transfer.clone(), inner.tools.clone());
         let session = Session::new(lease, kind, Arc::clone(&outbox), Arc::clone(&log), transfer, workspace, tools);
-        let ending = match self.ready(&component, &proof).await {
+        let ending = match self.prepare(&component, &proof, &session).await {
             Ok(ready) => {
                 let _watch = inner.watchdog.watch(limit, &session);
                 execute(inner.components.engine(), &ready, &session).await
             }
-            Err(fault) => Some(Ending {
-                outcome: Outcome::Unhappy(Unhappy::Errored(fault)),
-                time: Duration::ZERO,
-                memory_peak_bytes: 0,
-            }),
+            Err(Some(unhappy)) => Some(Ending::before_the_call(unhappy)),
+            Err(None) => None,
         };
-        inner.tools.take_back(&session);
+        if session.tools_ended().await {
+            inner.tools.take_back(&session);
+        } else {
+            tracing::warn!(run.id = session.lease.run, stage = session.lease.stage, "a tool does not end");
+        }
+        if let Some(ending) = ending {
+            log.finish();
+            let mut metering = session.metering();
+            metering.call_us = u64::try_from(ending.time.as_micros()).unwrap_or(u64::MAX);
+            metering.memory_peak_bytes = ending.memory_peak_bytes;
+            // A lost lease has nobody to tell.
+            let _fenced = outbox.end(ending.outcome.into(), metering);
+        }
+        // Nobody waits for that.
         session.workspace.remove().await;
-        let Some(ending) = ending else { return };
-        log.finish();
-        let mut metering = session.metering();
-        metering.call_us = u64::try_from(ending.time.as_micros()).unwrap_or(u64::MAX);
-        metering.memory_peak_bytes = ending.memory_peak_bytes;
-        // A lost lease has nobody to tell.
-        let _fenced = outbox.end(ending.outcome.into(), metering);
+    }
+
+    /// Fetches and compiles the component, within its time and until the run is cancelled. `None`
+    /// when the lease is lost meanwhile.
+    async fn prepare(
+        &self,
+        component: &Component,
+        proof: &Proof,
+        session: &Session,
+    ) -> Result<Arc<Ready>, Option<Unhappy>> {
+        let limit = Duration::from_secs(PREPARE_SECONDS_MAX);
+        let mut standing = session.standing();
+        tokio::select! {
+            biased;
+            ready = tokio::time::timeout(limit, self.ready(component, proof)) => match ready {
+                Ok(ready) => ready.map_err(|fault| Some(Unhappy::Errored(fault))),
+                Err(_elapsed) => {
+                    let message = format!("plugin `{}` was not ready within {PREPARE_SECONDS_MAX} s", component.name);
+                    Err(Some(Unhappy::Errored(Fault::Host { message })))
+                }
+            },
+            // The sender lives as long as the session.
+            _changed = standing.wait_for(|standing| *standing != Standing::Held) => {
+                Err(if session.is_lost() { None } else { Some(Unhappy::Cancelled) })
+            }
+        }
     }
 
     /// The component, compiled and linked.

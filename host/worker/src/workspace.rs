@@ -3,6 +3,7 @@
 //! thrown away with the attempt.
 
 use crate::beneath::Root;
+use crate::remove::remove_all;
 use crate::transfer::{self, Proof, Transfer};
 use slipway_domain::Digest;
 use slipway_protocol::Lease;
@@ -117,14 +118,6 @@ impl Workspace {
                 tracing::warn!(folder = %self.folder.display(), %error, "cannot remove a workspace");
             }
         }
-    }
-}
-
-/// Removes a folder and all in it; one that is not there is no error.
-pub fn remove_all(folder: &Path) -> io::Result<()> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 

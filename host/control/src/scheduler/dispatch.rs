@@ -11,6 +11,7 @@ use slipway_domain::stage::{Attempt, StageState};
 use slipway_domain::{Epoch, RunId, StageName};
 use slipway_protocol::FromControl;
 use slipway_protocol::lease::{Component, Lease as WireLease, Limits};
+use std::time::Duration;
 
 /// The memory of a stage whose definition does not say, in bytes.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
@@ -74,7 +75,8 @@ impl Scheduler {
         writes.extend(active.rows());
         let ticket = self.store.commit(writes);
         self.settler.after(After { ticket, run: id.to_string(), tell: None, frame: None });
-        inner.leases.insert(epoch, Lease::new(id.clone(), stage.clone(), worker.to_owned(), 0));
+        let timeout = Duration::from_millis(lease.limits.wall_ms);
+        inner.leases.insert(epoch, Lease::new(id.clone(), stage.clone(), worker.to_owned(), timeout, 0));
         if let Some(worker) = inner.workers.get_mut(worker) {
             worker.hold(epoch, attempt.deaths > 0);
             worker.tell(FromControl::Lease(Box::new(lease)));

@@ -4,7 +4,7 @@ use super::settle::Tell;
 use super::{Inner, Scheduler};
 use slipway_domain::run::Loss;
 use slipway_domain::{Digest, Epoch, RunId, StageName};
-use slipway_protocol::{FromControl, LEASE_TTL_SECONDS, Reply, UPLOAD_BYTES_MAX};
+use slipway_protocol::{END_SECONDS_MAX, FromControl, LEASE_TTL_SECONDS, PREPARE_SECONDS_MAX, Reply, UPLOAD_BYTES_MAX};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -12,6 +12,9 @@ use tokio::time::Instant;
 
 /// The most uploads under a lease.
 const UPLOADS_MAX: usize = 2_000;
+
+/// How long a lease holds without renewal.
+const TTL: Duration = Duration::from_secs(LEASE_TTL_SECONDS);
 
 /// The name of a worker process, new at each of its starts, behind that of its token.
 pub type WorkerName = String;
@@ -88,6 +91,8 @@ pub(super) struct Lease {
     pub(super) stage: StageName,
     pub(super) worker: WorkerName,
     pub(super) expires: Instant,
+    /// When it is over, however often it is renewed.
+    ends: Instant,
     /// The last frame that was taken.
     pub(super) last_seq: u64,
     /// The last frame that is known to be durable.
@@ -109,13 +114,16 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// A lease that begins now. `last_seq` is the last frame that was taken under it before.
-    pub(super) fn new(run: RunId, stage: StageName, worker: WorkerName, last_seq: u64) -> Self {
+    /// A lease that begins now, for a stage that may take `timeout`. `last_seq` is the last frame
+    /// that was taken under it before.
+    pub(super) fn new(run: RunId, stage: StageName, worker: WorkerName, timeout: Duration, last_seq: u64) -> Self {
+        let now = Instant::now();
         Self {
             run,
             stage,
             worker,
-            expires: expiry(),
+            expires: now + TTL,
+            ends: now + Duration::from_secs(PREPARE_SECONDS_MAX + END_SECONDS_MAX) + timeout,
             last_seq,
             durable_seq: last_seq,
             answering: BTreeSet::new(),
@@ -127,11 +135,11 @@ impl Lease {
             call_bytes: 0,
         }
     }
-}
 
-/// When a lease given or renewed now is over.
-fn expiry() -> Instant {
-    Instant::now() + Duration::from_secs(LEASE_TTL_SECONDS)
+    /// It holds on from now, but not past its end.
+    fn renew(&mut self) {
+        self.expires = self.ends.min(Instant::now() + TTL);
+    }
 }
 
 impl Scheduler {
@@ -152,7 +160,7 @@ impl Scheduler {
             .iter_mut()
             .filter(|(epoch, lease)| lease.worker == name && holds.contains(epoch))
             .map(|(epoch, lease)| {
-                lease.expires = expiry();
+                lease.renew();
                 *epoch
             })
             .collect();
@@ -221,7 +229,7 @@ impl Scheduler {
         let mut inner = self.lock();
         epochs.iter().copied().partition(|epoch| match inner.leases.get_mut(epoch) {
             Some(lease) if lease.worker == name => {
-                lease.expires = expiry();
+                lease.renew();
                 true
             }
             Some(_) | None => false,

@@ -80,8 +80,9 @@ impl Scheduler {
                     StageState::Queued(_) => queued.push(stage.name.clone()),
                     StageState::Running { epoch: Epoch(epoch), attempt: held } => {
                         let Some(attempt) = active.attempts.get(&stage.name) else { continue };
-                        let lease =
-                            Lease::new(id.clone(), stage.name.clone(), attempt.worker.clone(), attempt.stored_seq);
+                        let timeout = active.pipeline.stage(&stage.name).map_or_else(Default::default, |it| it.timeout);
+                        let (stage, worker) = (stage.name.clone(), attempt.worker.clone());
+                        let lease = Lease::new(id.clone(), stage, worker, timeout, attempt.stored_seq);
                         inner.leases.insert(*epoch, lease);
                         if is_dead(&attempt.worker) {
                             dead.push(*epoch);

@@ -37,6 +37,13 @@ pub struct Ending {
     pub memory_peak_bytes: u64,
 }
 
+impl Ending {
+    /// The end of an attempt whose guest was never called.
+    pub const fn before_the_call(unhappy: Unhappy) -> Self {
+        Self { outcome: Outcome::Unhappy(unhappy), time: Duration::ZERO, memory_peak_bytes: 0 }
+    }
+}
+
 /// Calls the export that the lease names. `None` when the lease was lost meanwhile: then
 /// there is nobody to tell. Dropping the future ends the call.
 pub async fn execute(engine: &Engine, component: &Ready, session: &Arc<Session>) -> Option<Ending> {

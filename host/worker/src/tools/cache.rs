@@ -4,7 +4,7 @@
 //! it itself). One inside `/work` is lent: moved into the workspace, and moved back when
 //! the attempt is over, so that nobody else changes it meanwhile.
 
-use crate::workspace::remove_all;
+use crate::remove::remove_all;
 use sha2::{Digest as _, Sha256};
 use slipway_protocol::call::Cache;
 use std::collections::HashMap;

@@ -2,9 +2,9 @@
 //! leaves behind what it took.
 
 use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use nix::sys::wait::{WaitStatus, wait};
 use serde::{Deserialize, Serialize};
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 
 /// The command of the `slipway` program that runs [`main`].
 pub const COMMAND: &str = "sandbox-init";
@@ -39,18 +39,45 @@ pub fn main(args: &[String]) -> ExitCode {
     if let Err(error) = limits {
         return complain(&format!("cannot set limits: {error}"));
     }
-    let status = match Command::new(program).args(args).status() {
-        Ok(status) => status,
+    let tool = match Command::new(program).args(args).spawn() {
+        Ok(tool) => tool,
         Err(error) => return complain(&format!("cannot start `{program}`: {error}")),
     };
-    let usage = usage(status.signal());
+    let (code, signal) = match wait_for(&tool) {
+        Ok(end) => end,
+        Err(error) => return complain(&format!("cannot wait for `{program}`: {error}")),
+    };
+    let usage = usage(signal);
     if let Ok(text) = serde_json::to_string(&usage)
         && let Err(error) = std::fs::write(format!("{USAGE_FOLDER}/usage.json"), text)
     {
         return complain(&format!("cannot tell what the tool took: {error}"));
     }
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    let code = code.or_else(|| signal.map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Waits for the tool, and takes leave of all whose parents ended before them: this is the
+/// first process of the sandbox. Returns its exit code or the signal that ended it.
+fn wait_for(tool: &Child) -> nix::Result<(Option<i32>, Option<i32>)> {
+    loop {
+        let status = match wait() {
+            Err(nix::errno::Errno::EINTR) => continue,
+            status => status?,
+        };
+        if status.pid().is_none_or(|pid| pid.as_raw().unsigned_abs() != tool.id()) {
+            continue;
+        }
+        match status {
+            WaitStatus::Exited(_, code) => return Ok((Some(code), None)),
+            WaitStatus::Signaled(_, signal, _) => return Ok((None, Some(signal as i32))),
+            WaitStatus::Stopped(..)
+            | WaitStatus::PtraceEvent(..)
+            | WaitStatus::PtraceSyscall(_)
+            | WaitStatus::Continued(_)
+            | WaitStatus::StillAlive => {}
+        }
+    }
 }
 
 fn usage(signal: Option<i32>) -> Usage {

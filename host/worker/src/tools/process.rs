@@ -2,13 +2,13 @@
 //! and its end.
 
 use super::init::Usage;
-use super::sandbox;
+use super::sandbox::{self, Sandbox};
 use crate::beneath::Root;
 use crate::clock;
 use crate::log::Lines;
+use crate::remove::remove_all;
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
 use crate::session::Session;
-use crate::workspace::remove_all;
 use slipway_protocol::call::ToolExit;
 use slipway_protocol::outcome::Failure;
 use std::io;
@@ -20,7 +20,6 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::{Notify, mpsc, watch};
-use tokio_util::task::AbortOnDropHandle;
 
 /// The most bytes of one output.
 const PIECE_BYTES: usize = 64 << 10;
@@ -41,12 +40,18 @@ pub enum ToolEvent {
     Ended,
 }
 
-/// A tool that was started. Dropping it ends the tool and all that it started.
+/// A tool that was started. Dropping it ends the tool and all that it started; when that has
+/// happened, [`Session::tools_ended`] tells.
 pub struct ToolProcess {
     output: mpsc::Receiver<Output>,
     exit: watch::Receiver<Option<Result<ToolExit, Failure>>>,
     kill: Arc<Notify>,
-    _task: AbortOnDropHandle<()>,
+}
+
+impl Drop for ToolProcess {
+    fn drop(&mut self) {
+        self.kill();
+    }
 }
 
 impl ToolProcess {
@@ -78,8 +83,8 @@ impl ToolProcess {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "one kind of error has a remedy")]
 /// Starts the sandbox. `scratch` is removed with it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "one kind of error has a remedy")]
 pub fn spawn(
     session: Arc<Session>,
     seq: u64,
@@ -89,6 +94,7 @@ pub fn spawn(
 ) -> Result<ToolProcess, Failure> {
     program.stdin(if command.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
     program.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let scratch = Scratch(scratch);
     let child = program.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => Failure::new(
             "sandbox-unavailable",
@@ -99,29 +105,33 @@ pub fn spawn(
     let (output_sender, output) = mpsc::channel(PIECES);
     let (exit_sender, exit) = watch::channel(None);
     let kill = Arc::new(Notify::new());
+    let tools = session.running_tools().clone();
     let running =
         Running { session, seq, scratch, source: format!("tool:{}", command.program), began: clock::instant() };
     let stdin = command.stdin.clone();
     let killed = Arc::clone(&kill);
-    let task = tokio::spawn(async move {
+    tools.spawn(async move {
         let exit = running.run(child, stdin, output_sender, &killed).await;
         exit_sender.send_replace(Some(exit));
     });
-    Ok(ToolProcess { output, exit, kill, _task: AbortOnDropHandle::new(task) })
+    Ok(ToolProcess { output, exit, kill })
 }
 
 struct Running {
     session: Arc<Session>,
     seq: u64,
-    scratch: PathBuf,
+    scratch: Scratch,
     source: String,
     began: Instant,
 }
 
-impl Drop for Running {
+/// A sandbox's folder, removed when it is dropped.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = remove_all(&self.scratch) {
-            tracing::debug!(folder = %self.scratch.display(), %error, "cannot remove a sandbox's folder");
+        if let Err(error) = remove_all(&self.0) {
+            tracing::debug!(folder = %self.0.display(), %error, "cannot remove a sandbox's folder");
         }
     }
 }
@@ -149,21 +159,24 @@ impl Running {
                 write
             );
         };
-        let kill = async {
-            killed.notified().await;
-        };
-        let mut read = std::pin::pin!(read);
-        tokio::select! {
-            () = &mut read => {}
-            () = kill => {
-                if let Err(error) = child.start_kill() {
-                    tracing::debug!(%error, "cannot end a tool");
+        // Before anything else of the child is looked at: a child that was not waited for keeps
+        // its number.
+        let sandbox = Sandbox::of(&child);
+        let waited = {
+            let ended = async {
+                let ((), status) = tokio::join!(read, child.wait());
+                status
+            };
+            let mut ended = std::pin::pin!(ended);
+            tokio::select! {
+                status = &mut ended => status,
+                () = killed.notified() => {
+                    sandbox.kill();
+                    ended.await
                 }
-                read.await;
             }
-        }
-        let status =
-            child.wait().await.map_err(|error| Failure::new("tool-lost", format!("the tool was lost: {error}")))?;
+        };
+        let status = waited.map_err(|error| Failure::new("tool-lost", format!("the tool was lost: {error}")))?;
         let exit = self.exit(status);
         self.session.tool_exited(self.seq, exit).await;
         Ok(exit)
@@ -200,7 +213,7 @@ impl Running {
     }
 
     fn exit(&self, status: ExitStatus) -> ToolExit {
-        let usage = usage(&self.scratch);
+        let usage = usage(&self.scratch.0);
         let signal = status.signal().or(usage.signal);
         ToolExit {
             code: if signal.is_some() { None } else { status.code() },
@@ -231,8 +244,7 @@ mod tests {
     type Exit = Option<Result<ToolExit, Failure>>;
 
     fn process(output: mpsc::Receiver<Output>, exit: watch::Receiver<Exit>) -> ToolProcess {
-        let task = AbortOnDropHandle::new(tokio::spawn(async {}));
-        ToolProcess { output, exit, kill: Arc::default(), _task: task }
+        ToolProcess { output, exit, kill: Arc::default() }
     }
 
     #[tokio::test]

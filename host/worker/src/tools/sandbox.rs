@@ -9,6 +9,7 @@
 
 use super::init;
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use slipway_protocol::call::ToolPlan;
 use slipway_protocol::outcome::Failure;
 use std::ffi::OsString;
@@ -88,6 +89,45 @@ pub fn command(layout: &Layout<'_>) -> Result<tokio::process::Command, Failure> 
     Ok(command)
 }
 
+/// The processes of a started sandbox: bubblewrap outside, and all that is inside.
+pub struct Sandbox(Option<Pid>);
+
+impl Sandbox {
+    /// The sandbox that bubblewrap is the parent of.
+    pub fn of(bubblewrap: &tokio::process::Child) -> Self {
+        let id = bubblewrap.id().and_then(|id| i32::try_from(id).ok());
+        Self(id.and_then(Pid::from_raw))
+    }
+
+    /// Ends all that is inside; bubblewrap ends when nothing of it is left. The kernel ends a
+    /// process namespace with its first process, and lets that one go last
+    /// (`pid_namespaces(7)`). Must not be called after bubblewrap was waited for.
+    pub fn kill(&self) {
+        let Some(bubblewrap) = self.0 else { return };
+        let mut found = false;
+        for first in children(bubblewrap) {
+            // A number alone may be somebody else's by now; a descriptor is not.
+            if let Ok(process) = pidfd_open(first, PidfdFlags::empty())
+                && children(bubblewrap).contains(&first)
+            {
+                found |= pidfd_send_signal(&process, Signal::KILL).is_ok();
+            }
+        }
+        // It has not come to making the sandbox, or the system does not tell: what is inside
+        // dies with its parent, a moment later.
+        if !found && let Err(error) = kill_process(bubblewrap, Signal::KILL) {
+            tracing::debug!(%error, "cannot end a sandbox");
+        }
+    }
+}
+
+/// The children of a process (`proc_pid_task(5)`), none if the system does not tell.
+fn children(of: Pid) -> Vec<Pid> {
+    let id = of.as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|id| id.parse().ok().and_then(Pid::from_raw)).collect()
+}
+
 /// The file in which [`super::init`] leaves what the tool took.
 pub const USAGE_FILE: &str = "usage.json";
 
@@ -116,6 +156,8 @@ fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
     add(&[
         &"--unshare-user",
         &"--unshare-pid",
+        // bubblewrap's own first process would show its arguments, and so the host's paths.
+        &"--as-pid-1",
         &"--unshare-ipc",
         &"--unshare-uts",
         &"--unshare-net",
@@ -150,7 +192,9 @@ fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
     for (name, value) in &layout.command.env {
         add(&[&"--setenv", name, value]);
     }
-    add(&[&"--chdir", &Path::new("/work").join(&layout.command.directory)]);
+    // Without the slash at the end that joining nothing makes.
+    let directory: PathBuf = Path::new("/work").join(&layout.command.directory).components().collect();
+    add(&[&"--chdir", &directory]);
     add(&[&"--", &init::PROGRAM, &init::COMMAND, &layout.plan.memory_bytes_max.to_string(), &layout.plan.program]);
     args.extend(layout.command.args.iter().map(OsString::from));
     args

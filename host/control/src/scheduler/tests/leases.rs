@@ -3,7 +3,7 @@ use crate::store::rows::{ArtifactRow, TestCaseRow};
 use slipway_domain::run::Loss;
 use slipway_protocol::call::TestCase;
 use slipway_protocol::lease::{Artifact, Input};
-use slipway_protocol::{Call, LEASE_TTL_SECONDS, RENEW_SECONDS, Reply};
+use slipway_protocol::{Call, END_SECONDS_MAX, LEASE_TTL_SECONDS, PREPARE_SECONDS_MAX, RENEW_SECONDS, Reply};
 
 const TTL: Duration = Duration::from_secs(LEASE_TTL_SECONDS);
 
@@ -191,6 +191,25 @@ async fn a_lease_that_is_renewed_stays() {
     server.pass_time(TTL - Duration::from_secs(1)).await;
     assert!(server.scheduler.is_held(epoch));
     assert_eq!(other.told(), []);
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_until_its_stage_is_over_and_not_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    let run = server.run(&format!("{ONE}timeout_seconds = 60\n")).await;
+    let mut worker = server.worker("w", 1, &[]);
+    let epoch = worker.lease().epoch;
+    let limits = Duration::from_secs(PREPARE_SECONDS_MAX + 60 + END_SECONDS_MAX);
+    for _ in 0..limits.as_secs() / 10 - 1 {
+        server.pass_time(Duration::from_secs(10)).await;
+        assert_eq!(server.scheduler.renew("w", &[epoch]), (vec![epoch], vec![]));
+    }
+    server.pass_time(Duration::from_secs(10)).await;
+    assert_eq!(server.scheduler.renew("w", &[epoch]), (vec![], vec![epoch]));
+    // Its worker's death is counted, as it is no use to it.
+    assert_eq!(worker.lease().attempt, 2);
+    assert_eq!(server.state(&run).await, "running");
 }
 
 #[tokio::test]
