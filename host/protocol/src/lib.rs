@@ -22,6 +22,10 @@ pub use message::{FromControl, FromWorker};
 /// The version of this protocol. Both sides refuse any other.
 pub const VERSION: u32 = 2;
 
+/// The code with which control closes the connection of a worker that it cannot use. The
+/// reason stands beside it, which a worker of any version understands (RFC 6455 §7.4.2).
+pub const SENT_AWAY: u16 = 4000;
+
 /// The header by which a worker proves at the HTTP routes that it holds a lease, with the
 /// lease's key.
 pub const LEASE_HEADER: &str = "slipway-lease";
@@ -38,6 +42,8 @@ pub const PREPARE_SECONDS_MAX: u64 = 120;
 /// How long after its limits an attempt may take to end, in seconds: killing tools, handing
 /// out the last of the log. A worker that has not ended it by then has lost it.
 pub const END_SECONDS_MAX: u64 = 30;
+/// The most leases that a worker takes at once.
+pub const SLOTS_MAX: u32 = 1024;
 /// The largest artifact, in bytes.
 pub const ARTIFACT_BYTES_MAX: u64 = 2 << 30;
 /// The most bytes of artifacts that are uploaded under a lease.

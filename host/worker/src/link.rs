@@ -5,9 +5,12 @@ use crate::clock;
 use crate::outbox::Outbox;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use slipway_domain::text::cut;
 use slipway_protocol::lease::Component;
 use slipway_protocol::message::{Description, Undescribed, decode, encode};
-use slipway_protocol::{FromControl, FromWorker, Lease, MESSAGE_BYTES_MAX, RENEW_SECONDS, SELF_FENCE_SECONDS, VERSION};
+use slipway_protocol::{
+    FromControl, FromWorker, Lease, MESSAGE_BYTES_MAX, RENEW_SECONDS, SELF_FENCE_SECONDS, SENT_AWAY, VERSION,
+};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -26,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long control may be silent before the connection counts as broken. It answers every
 /// renewal.
 const SILENCE_MAX: Duration = Duration::from_secs(3 * RENEW_SECONDS);
+/// How often people are told that there is still no connection.
+const COMPLAIN: Duration = Duration::from_secs(60);
 /// How often overdue leases are looked for.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -49,6 +54,29 @@ pub enum Error {
         /// The HTTP status.
         status: u16,
     },
+    /// Control has closed the connection and said why: this worker is of no use to it.
+    #[error("control at `{url}` has sent this worker away: {reason}")]
+    SentAway {
+        /// Where.
+        url: String,
+        /// Why, in control's words.
+        reason: String,
+    },
+}
+
+/// How a connection came to its end.
+#[derive(Debug)]
+enum End {
+    /// It broke.
+    Broken(tungstenite::Error),
+    /// Control has sent the worker away, and says why.
+    SentAway(String),
+}
+
+impl From<tungstenite::Error> for End {
+    fn from(error: tungstenite::Error) -> Self {
+        Self::Broken(error)
+    }
 }
 
 /// What control asks of the worker.
@@ -167,15 +195,16 @@ impl<D: Duties> Link<D> {
     /// control does not accept this worker.
     pub async fn run(&mut self) -> Error {
         let mut pause = PAUSES.0;
+        let mut complaints = Complaints::default();
         loop {
-            match self.connect().await {
-                Ok(socket) => {
-                    pause = PAUSES.0;
-                    let error = self.serve(socket).await;
-                    tracing::debug!(error = %error, "connection to control ended");
-                }
-                Err(error @ Error::NotAccepted { .. }) => return error,
-                Err(error) => tracing::debug!(error = %error, "cannot reach control"),
+            let ended = match self.connect().await {
+                Ok(socket) => self.serve(socket, &mut pause, &mut complaints).await,
+                Err(error @ (Error::NotAccepted { .. } | Error::SentAway { .. })) => return error,
+                Err(Error::Connection { source, .. }) => End::Broken(*source),
+            };
+            match ended {
+                End::SentAway(reason) => return Error::SentAway { url: self.identity.control.clone(), reason },
+                End::Broken(error) => complaints.say(&self.identity.control, &error),
             }
             let wait = tokio::time::sleep(pause);
             pause = (pause * 2).min(PAUSES.1);
@@ -204,8 +233,9 @@ impl<D: Duties> Link<D> {
     }
 
     /// Says hello, says again what control has not stored, then listens and speaks until
-    /// the connection breaks.
-    async fn serve(&mut self, socket: Socket) -> tungstenite::Error {
+    /// the connection breaks. Control's welcome ends the complaints, and sets the pause before
+    /// the next connection back.
+    async fn serve(&mut self, socket: Socket, pause: &mut Duration, complaints: &mut Complaints) -> End {
         let (mut to, mut from) = socket.split();
         let hello = FromWorker::Hello {
             protocol: VERSION,
@@ -215,7 +245,7 @@ impl<D: Duties> Link<D> {
             holds: self.leases.epochs(),
         };
         if let Err(error) = in_time(to.send(Message::Binary(encode(&hello).into()))).await {
-            return error;
+            return error.into();
         }
         let mut renew = tokio::time::interval(Duration::from_secs(RENEW_SECONDS));
         let mut welcome = false;
@@ -228,23 +258,31 @@ impl<D: Duties> Link<D> {
                         if let FromControl::Welcome { resumed } = message {
                             self.resume(&resumed);
                             welcome = true;
+                            *pause = PAUSES.0;
+                            complaints.end(&self.identity.control);
                         } else {
                             self.heed(message);
                         }
                         Ok(())
                     }
-                    Err(error) => Err(error),
+                    Err(end) => Err(end),
                 },
-                () = tokio::time::sleep_until(heard + SILENCE_MAX) => Err(silent()),
-                Some(message) = self.outgoing.recv(), if welcome => in_time(self.say(&mut to, message)).await,
+                () = tokio::time::sleep_until(heard + SILENCE_MAX) => Err(silent().into()),
+                Some(message) = self.outgoing.recv(), if welcome => {
+                    in_time(self.say(&mut to, message)).await.map_err(End::Broken)
+                }
                 _ = renew.tick() => {
                     // Also without leases: control takes a silent worker for a dead one.
                     let epochs = self.leases.epochs();
-                    if welcome { in_time(self.say(&mut to, FromWorker::Renew { epochs })).await } else { Ok(()) }
+                    if welcome {
+                        in_time(self.say(&mut to, FromWorker::Renew { epochs })).await.map_err(End::Broken)
+                    } else {
+                        Ok(())
+                    }
                 }
             };
-            if let Err(error) = step {
-                return error;
+            if let Err(end) = step {
+                return end;
             }
         }
     }
@@ -333,6 +371,27 @@ impl<D: Duties> Link<D> {
     }
 }
 
+/// What is said to people while there is no connection: at first, and then once in a while.
+#[derive(Default)]
+struct Complaints {
+    last: Option<tokio::time::Instant>,
+}
+
+impl Complaints {
+    fn say(&mut self, control: &str, error: &tungstenite::Error) {
+        let now = tokio::time::Instant::now();
+        if self.last.is_none_or(|last| now.duration_since(last) >= COMPLAIN) {
+            self.last = Some(now);
+            tracing::warn!(control, %error, "no connection to control; dialling again until there is one");
+        }
+    }
+
+    fn end(&mut self, control: &str) {
+        self.last = None;
+        tracing::info!(control, "connected to control");
+    }
+}
+
 /// The result of something that is done in time, or an error.
 async fn in_time<T>(something: impl Future<Output = Result<T, tungstenite::Error>>) -> Result<T, tungstenite::Error> {
     tokio::time::timeout(PATIENCE, something).await.unwrap_or_else(|_elapsed| Err(silent()))
@@ -342,19 +401,22 @@ fn silent() -> tungstenite::Error {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 
-async fn next(from: &mut SplitStream<Socket>) -> Result<FromControl, tungstenite::Error> {
+async fn next(from: &mut SplitStream<Socket>) -> Result<FromControl, End> {
     loop {
         match from.next().await {
-            None => return Err(tungstenite::Error::ConnectionClosed),
-            Some(Err(error)) => return Err(error),
+            None => return Err(tungstenite::Error::ConnectionClosed.into()),
+            Some(Err(error)) => return Err(error.into()),
             Some(Ok(Message::Binary(bytes))) => match decode(&bytes) {
                 Ok(message) => return Ok(message),
                 Err(error) => {
                     tracing::error!(%error, "control said what is no message");
-                    return Err(tungstenite::Error::ConnectionClosed);
+                    return Err(tungstenite::Error::ConnectionClosed.into());
                 }
             },
-            Some(Ok(Message::Close(_))) => return Err(tungstenite::Error::ConnectionClosed),
+            Some(Ok(Message::Close(Some(close)))) if u16::from(close.code) == SENT_AWAY => {
+                return Err(End::SentAway(cut(close.reason.escape_debug().to_string(), 256)));
+            }
+            Some(Ok(Message::Close(_))) => return Err(tungstenite::Error::ConnectionClosed.into()),
             Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
         }
     }

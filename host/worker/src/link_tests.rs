@@ -71,13 +71,16 @@ async fn a_control_that_falls_silent_is_dialled_again() {
         (socket, hello)
     });
     let socket = link.connect().await.unwrap();
-    let serving = tokio::spawn(async move { link.serve(socket).await });
+    let serving = tokio::spawn(async move {
+        let (mut pause, mut complaints) = (PAUSES.1, Complaints::default());
+        link.serve(socket, &mut pause, &mut complaints).await
+    });
     let (_open, hello) = control.await.unwrap();
     let Ok(FromWorker::Hello { worker, .. }) = decode(&hello.into_data()) else { panic!("it says hello first") };
     assert_eq!(worker, "w");
     tokio::time::pause();
-    let error = serving.await.unwrap();
-    assert!(matches!(&error, tungstenite::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut), "{error}");
+    let End::Broken(tungstenite::Error::Io(error)) = serving.await.unwrap() else { panic!("the silence breaks it") };
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
 }
 
 #[tokio::test]
@@ -91,4 +94,42 @@ async fn a_control_that_does_not_accept_the_worker_is_not_dialled_again() {
         stream
     });
     assert!(matches!(link.run().await, Error::NotAccepted { status: 401, .. }));
+}
+
+/// Takes connections, hears a hello on each, and closes it with a code and a reason.
+async fn closing(listener: TcpListener, code: u16, reason: &'static str) -> u32 {
+    let mut dialled = 0;
+    while let Ok(Ok((stream, _))) = tokio::time::timeout(Duration::from_secs(12), listener.accept()).await {
+        dialled += 1;
+        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
+        socket.next().await.unwrap().unwrap();
+        let close = tungstenite::protocol::CloseFrame { code: code.into(), reason: reason.into() };
+        socket.close(Some(close)).await.unwrap();
+    }
+    dialled
+}
+
+#[tokio::test]
+async fn a_worker_that_is_sent_away_tells_why_and_does_not_come_back() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut link, _leases) = link(format!("http://{}", listener.local_addr().unwrap()));
+    tokio::spawn(closing(listener, SENT_AWAY, "another version\u{1b}[2J"));
+    let error = link.run().await;
+    let Error::SentAway { reason, .. } = &error else { panic!("{error}") };
+    assert_eq!(reason, "another version\\u{1b}[2J", "and it acts on no terminal");
+}
+
+#[tokio::test]
+async fn a_control_that_closes_before_its_welcome_is_dialled_again_after_longer_and_longer_pauses() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (mut link, _leases) = link(format!("http://{}", listener.local_addr().unwrap()));
+    tokio::time::pause();
+    let began = tokio::time::Instant::now();
+    let dialled = tokio::spawn(closing(listener, 1012, "restarting"));
+    // 50 ms, twice as long each time, but never more than 5 s: eleven connections in about 22 s.
+    let ended = tokio::time::timeout(Duration::from_secs(22), link.run()).await;
+    assert!(ended.is_err(), "it goes on dialling");
+    drop(link);
+    let dialled = dialled.await.unwrap();
+    assert!((8..=12).contains(&dialled), "{dialled} in {:?}", began.elapsed());
 }

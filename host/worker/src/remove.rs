@@ -79,7 +79,7 @@ mod tests {
         fs::write(outer.path().join("kept"), "").unwrap();
         std::os::unix::fs::symlink(outer.path(), folder.join("shut/inner/link")).unwrap();
         for shut in ["shut/inner", "shut", ""] {
-            fs::set_permissions(folder.join(shut), Permissions::from_mode(0)).unwrap();
+            fs::set_permissions(folder.join(shut), Permissions::from_mode(0o000)).unwrap();
         }
         remove_all(&folder).unwrap();
         assert!(!folder.exists() && outer.path().join("kept").exists());

@@ -168,7 +168,7 @@ impl Scheduler {
         // Said while it was away, or by an earlier process of control.
         let stops: Vec<u64> = held.iter().copied().filter(|epoch| inner.is_stopped(*epoch)).collect();
         let worker = inner.workers.entry(name.to_owned()).or_insert_with(Worker::absent);
-        worker.slots = usize::try_from(slots).unwrap_or(0).min(1024);
+        worker.slots = usize::try_from(slots).unwrap_or(0);
         worker.connection = Some((connection, to));
         worker.draining = false;
         for epoch in stops {

@@ -5,12 +5,12 @@ use crate::api::{Caller, Revoked};
 use crate::broker::Speaker;
 use axum::Extension;
 use axum::extract::State;
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::response::Response;
 use futures_util::stream::SplitStream;
 use futures_util::{SinkExt, StreamExt};
 use slipway_protocol::message::{decode, encode};
-use slipway_protocol::{FromControl, FromWorker, MESSAGE_BYTES_MAX, VERSION};
+use slipway_protocol::{FromControl, FromWorker, MESSAGE_BYTES_MAX, SENT_AWAY, SLOTS_MAX, VERSION};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,13 @@ use tokio_util::sync::CancellationToken;
 /// How long a worker may be silent: longer than it takes to renew, shorter than a lease.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// How long a worker may take to read what it is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// The longest name of a worker, in bytes.
 const NAME_BYTES_MAX: usize = 64;
+/// The longest version that is repeated, in bytes.
+const VERSION_BYTES_MAX: usize = 24;
 
 pub(super) async fn connect(
     State(workers): State<Workers>,
@@ -35,11 +40,12 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
     let Some(FromWorker::Hello { protocol, worker, version, slots, holds }) = next(&mut from).await else {
         return tracing::warn!("a worker connected and did not say hello");
     };
-    if protocol != VERSION {
-        return tracing::warn!(worker, version, protocol, "a worker speaks another version of the protocol");
-    }
-    if worker.is_empty() || worker.len() > NAME_BYTES_MAX || !worker.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return tracing::warn!(token, "a worker gives itself a name that is none");
+    if let Some(reason) = useless(protocol, &worker, &version, slots) {
+        tracing::warn!(token, reason, "a worker was sent away");
+        let close = CloseFrame { code: SENT_AWAY, reason: reason.into() };
+        // It may be gone by itself.
+        let _closed = tokio::time::timeout(PATIENCE, to.send(Message::Close(Some(close)))).await.is_err();
+        return;
     }
     let worker = full_name(&token, &worker);
     let (tell, mut told) = mpsc::unbounded_channel();
@@ -51,20 +57,24 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
         return;
     }
     drop(welcome);
-    tracing::info!(worker, slots, "worker connected");
+    tracing::info!(worker, slots, version, "worker connected");
     let speak = async move {
         let mut greeted = greeted;
         while let Some(message) = greeted.recv().await {
-            if to.send(Message::Binary(encode(&message).into())).await.is_err() {
+            if !in_time(to.send(Message::Binary(encode(&message).into()))).await {
                 return;
             }
         }
         while let Some(message) = told.recv().await {
-            let mut result = to.feed(Message::Binary(encode(&message).into())).await;
-            while let Ok(message) = told.try_recv() {
-                result = result.and(to.feed(Message::Binary(encode(&message).into())).await);
-            }
-            if result.is_err() || to.flush().await.is_err() {
+            let said = async {
+                to.feed(Message::Binary(encode(&message).into())).await?;
+                while let Ok(message) = told.try_recv() {
+                    to.feed(Message::Binary(encode(&message).into())).await?;
+                }
+                to.flush().await
+            };
+            // What one that does not read is told would pile up here.
+            if !in_time(said).await {
                 return;
             }
         }
@@ -83,7 +93,11 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
                     }
                 }
                 FromWorker::Frame { epoch, seq, body } => workers.broker.frame(&speaker, epoch, seq, body),
-                FromWorker::Described { request, description } => workers.plugins.answered(request, description),
+                FromWorker::Described { request, description } => {
+                    if workers.connected.was_asked(number, request) {
+                        workers.plugins.answered(request, description);
+                    }
+                }
                 FromWorker::Draining => workers.scheduler.worker_draining(&worker),
                 FromWorker::HandBack { epochs } => workers.scheduler.hand_back(&worker, &epochs),
             }
@@ -98,6 +112,30 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
     workers.connected.remove(number);
     workers.scheduler.worker_disconnected(&worker, number);
     tracing::info!(worker, "worker disconnected");
+}
+
+/// Why a worker that says this of itself cannot be used, in at most 123 bytes (RFC 6455 §5.5).
+fn useless(protocol: u32, worker: &str, version: &str, slots: u32) -> Option<String> {
+    let plain = |text: &str, bytes_max: usize| {
+        !text.is_empty() && text.len() <= bytes_max && text.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if protocol != VERSION {
+        let (ours, theirs) = (env!("CARGO_PKG_VERSION"), if plain(version, VERSION_BYTES_MAX) { version } else { "?" });
+        Some(format!(
+            "server {ours} speaks protocol {VERSION}, worker {theirs} protocol {protocol}: use the same release for both"
+        ))
+    } else if !plain(worker, NAME_BYTES_MAX) || !plain(version, VERSION_BYTES_MAX) {
+        Some(format!("name and version of a worker have 1 to {NAME_BYTES_MAX} visible characters of ASCII"))
+    } else if slots > SLOTS_MAX {
+        Some(format!("a worker has at most {SLOTS_MAX} slots, and this one offers {slots}"))
+    } else {
+        None
+    }
+}
+
+/// Whether something that is said was heard in time.
+async fn in_time(said: impl Future<Output = Result<(), axum::Error>>) -> bool {
+    tokio::time::timeout(PATIENCE, said).await.is_ok_and(|said| said.is_ok())
 }
 
 /// The next message; `None` once the connection is of no more use.

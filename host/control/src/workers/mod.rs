@@ -11,9 +11,9 @@ use crate::scheduler::Scheduler;
 use axum::Router;
 use axum::routing::{get, put};
 use slipway_protocol::FromControl;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
 #[cfg(test)]
@@ -33,8 +33,14 @@ pub struct Workers {
 #[derive(Default)]
 struct Connected {
     next: AtomicU64,
-    senders: Mutex<BTreeMap<u64, mpsc::UnboundedSender<FromControl>>>,
+    open: Mutex<BTreeMap<u64, Connection>>,
     came: Notify,
+}
+
+/// A connection, and the questions that were asked on it and are not answered.
+struct Connection {
+    tell: mpsc::UnboundedSender<FromControl>,
+    asked: BTreeSet<u64>,
 }
 
 /// The name by which a worker is known: that of its token, which control has given out, before
@@ -60,8 +66,8 @@ impl Workers {
         let connected = Arc::new(Connected::default());
         let asking = Arc::clone(&connected);
         tokio::spawn(async move {
-            while let Some(Question { request, component }) = questions.recv().await {
-                asking.ask(FromControl::Describe { request, component }).await;
+            while let Some(question) = questions.recv().await {
+                asking.ask(question).await;
             }
         });
         Self { scheduler, broker, plugins, blobs, connected }
@@ -82,25 +88,41 @@ impl Workers {
 }
 
 impl Connected {
-    fn add(&self, sender: mpsc::UnboundedSender<FromControl>) -> u64 {
+    fn add(&self, tell: mpsc::UnboundedSender<FromControl>) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner).insert(number, sender);
+        self.open().insert(number, Connection { tell, asked: BTreeSet::new() });
         self.came.notify_one();
         number
     }
 
     fn remove(&self, number: u64) {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner).remove(&number);
+        self.open().remove(&number);
     }
 
-    /// Says something to the newest connection, waiting for one when there is none.
-    async fn ask(&self, message: FromControl) {
+    /// Asks the newest connection, waiting for one when there is none.
+    async fn ask(&self, Question { request, component }: Question) {
+        let mut message = FromControl::Describe { request, component };
         loop {
-            let sender = self.senders.lock().unwrap_or_else(PoisonError::into_inner).values().next_back().cloned();
-            match sender {
-                Some(sender) if sender.send(message.clone()).is_ok() => return,
-                Some(_) | None => self.came.notified().await,
+            if let Some(connection) = self.open().values_mut().next_back() {
+                match connection.tell.send(message) {
+                    Ok(()) => {
+                        connection.asked.insert(request);
+                        return;
+                    }
+                    Err(unsaid) => message = unsaid.0,
+                }
             }
+            self.came.notified().await;
         }
+    }
+
+    /// Whether a question was asked on this connection and not answered before. Nobody answers
+    /// for another.
+    fn was_asked(&self, number: u64, request: u64) -> bool {
+        self.open().get_mut(&number).is_some_and(|connection| connection.asked.remove(&request))
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeMap<u64, Connection>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,8 +7,9 @@ use crate::scheduler::tests::{ONE, Server};
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
 use futures_util::{SinkExt, StreamExt};
+use slipway_protocol::lease::Component;
 use slipway_protocol::message::{self, decode, encode};
-use slipway_protocol::{Call, FromWorker, LEASE_HEADER, VERSION};
+use slipway_protocol::{Call, FromWorker, LEASE_HEADER, SENT_AWAY, SLOTS_MAX, VERSION};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -221,16 +222,51 @@ async fn calls_that_a_worker_does_not_wait_between_cost_the_lease_and_harm_nobod
 }
 
 #[tokio::test]
-async fn a_question_waits_for_a_worker() {
+async fn a_question_waits_for_a_worker_and_only_that_one_answers_it() {
     let connected = Arc::new(Connected::default());
     let asking = Arc::clone(&connected);
-    let asked = tokio::spawn(async move { asking.ask(FromControl::Renewed { epochs: vec![7] }).await });
+    let component = Component { name: "a".into(), digest: "b".into() };
+    let question = Question { request: 7, component: component.clone() };
+    let asked = tokio::spawn(async move { asking.ask(question).await });
     let (gone, _) = mpsc::unbounded_channel();
-    let number = connected.add(gone);
+    let first = connected.add(gone);
     tokio::task::yield_now().await;
-    connected.remove(number);
+    connected.remove(first);
     let (there, mut told) = mpsc::unbounded_channel();
-    connected.add(there);
-    assert_eq!(told.recv().await, Some(FromControl::Renewed { epochs: vec![7] }));
+    let second = connected.add(there);
+    assert_eq!(told.recv().await, Some(FromControl::Describe { request: 7, component }));
     asked.await.unwrap();
+    let (idle, _told) = mpsc::unbounded_channel();
+    let third = connected.add(idle);
+    for (connection, request, answers) in [(third, 7, false), (second, 8, false), (second, 7, true), (second, 7, false)]
+    {
+        assert_eq!(connected.was_asked(connection, request), answers, "{connection} {request}");
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_cannot_be_used_is_told_why() {
+    let bench = Bench::new().await;
+    let url = bench.listen().await;
+    let offers = |slots| FromWorker::Hello {
+        protocol: VERSION,
+        worker: "w".into(),
+        version: "0".into(),
+        slots,
+        holds: Vec::new(),
+    };
+    for (first, says) in [
+        (hello(VERSION + 1, "w"), "use the same release for both"),
+        (hello(VERSION, "a b"), "visible characters"),
+        (offers(SLOTS_MAX + 1), "at most 1024 slots"),
+    ] {
+        let mut socket = dial(&url).await;
+        say(&mut socket, &first).await;
+        let Some(Ok(Message::Close(Some(close)))) = socket.next().await else { panic!("it is sent away: {first:?}") };
+        assert_eq!(u16::from(close.code), SENT_AWAY);
+        assert!(close.reason.contains(says) && close.reason.len() <= 123, "{}", close.reason);
+    }
+    let mut socket = dial(&url).await;
+    say(&mut socket, &offers(SLOTS_MAX)).await;
+    assert!(matches!(hear(&mut socket).await, Some(FromControl::Welcome { .. })));
 }
