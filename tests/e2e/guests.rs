@@ -76,7 +76,9 @@ async fn traps() {
 async fn panics() {
     let server = Server::start();
     let run = only(&server, "panics", "").await;
-    assert_eq!(fault(&run).0, "trap", "{run:#}");
+    let told = "the stage trapped: panicked at examples/panics.rs:6:5: the build has lost its nerve";
+    assert_eq!(fault(&run), ("trap", told), "{run:#}");
+    assert_eq!(stage(&run, "only")["fault"]["backtrace"][0], "build", "{run:#}");
     let log = server.log(run["id"].as_str().unwrap()).await;
     assert!(
         log.iter().any(|entry| entry["source"] == "stderr" && entry["message"].as_str().unwrap().contains("panicked"))

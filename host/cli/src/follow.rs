@@ -293,7 +293,7 @@ pub(crate) fn ended(stage: &Value) -> String {
             let value = output::plain(value.as_str().unwrap_or_default());
             line.push_str(&format!("\n      {}: {value}", output::plain(name)));
         }
-        for function in why.get("backtrace").and_then(Value::as_array).into_iter().flatten().take(8) {
+        for function in why.get("backtrace").and_then(Value::as_array).into_iter().flatten().take(4) {
             line.push_str(&format!("\n      at {}", output::plain(function.as_str().unwrap_or_default())));
         }
     }

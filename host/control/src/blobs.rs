@@ -123,6 +123,25 @@ impl Blobs {
         }
     }
 
+    /// Removes the oldest named blobs of a folder until neither their number nor their size is
+    /// more than it may be. Who is reading one reads it to its end.
+    pub async fn keep_newest(&self, folder: &str, count_max: usize, bytes_max: u64) -> Result<(), Error> {
+        let listed = self.store.list(Some(&Path::from(folder)));
+        let mut listed: Vec<_> = listed.try_collect().await.map_err(Error::Store)?;
+        listed.sort_by_key(|blob| std::cmp::Reverse(blob.last_modified));
+        let (mut count, mut bytes) = (0, 0_u64);
+        for blob in listed {
+            (count, bytes) = (count + 1, bytes.saturating_add(blob.size));
+            if count > count_max || (bytes > bytes_max && count > 1) {
+                match self.store.delete(&blob.location).await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(Error::Store(error)),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The size of a blob in bytes; `None` when there is no such blob.
     pub async fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
         match self.store.head(&location(digest)).await {
@@ -193,6 +212,40 @@ fn location(digest: &Digest) -> Path {
 mod tests {
     use super::*;
     use futures_util::stream;
+
+    #[tokio::test]
+    async fn the_newest_named_blobs_stay_within_number_and_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let blobs = Blobs::local(folder.path()).unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, [0; 10]).unwrap();
+        let kept = blobs.put(Bytes::from_static(b"by its digest")).await.unwrap();
+        let now = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+        for number in 0..6 {
+            blobs.put_named(&format!("revisions/{number}.tar"), &file).await.unwrap();
+            let stored = std::fs::File::open(folder.path().join(format!("stored/revisions/{number}.tar"))).unwrap();
+            stored.set_modified(now + std::time::Duration::from_secs(number)).unwrap();
+        }
+        let there = async || {
+            let mut there = Vec::new();
+            for number in 0..6 {
+                there.push(blobs.has_named(&format!("revisions/{number}.tar")).await.unwrap());
+            }
+            there
+        };
+        blobs.keep_newest("revisions", 6, 60).await.unwrap();
+        assert_eq!(there().await, [true; 6]);
+        let (_, reading) = blobs.get_named("revisions/0.tar").await.unwrap().unwrap();
+        blobs.keep_newest("revisions", 4, 60).await.unwrap();
+        assert_eq!(there().await, [false, false, true, true, true, true]);
+        let read: Vec<Bytes> = reading.try_collect().await.unwrap();
+        assert_eq!(read.concat().len(), 10, "who reads it reads it to its end");
+        blobs.keep_newest("revisions", 4, 25).await.unwrap();
+        assert_eq!(there().await, [false, false, false, false, true, true]);
+        blobs.keep_newest("revisions", 4, 1).await.unwrap();
+        assert_eq!(there().await, [false, false, false, false, false, true], "one stays, however large");
+        assert!(blobs.get(&kept.digest).await.unwrap().is_some());
+    }
 
     #[tokio::test]
     async fn bytes_are_found_by_their_digest() {

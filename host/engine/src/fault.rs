@@ -96,15 +96,24 @@ fn is_recursion(backtrace: &[String]) -> bool {
 /// The guest's functions, innermost first, as their author wrote their names.
 fn backtrace(error: &Error) -> Vec<String> {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else { return Vec::new() };
-    let frames = trace.frames().iter().take(FRAMES_MAX);
-    frames
-        .map(|frame| match frame.func_name() {
-            Some(name) => {
-                rustc_demangle::try_demangle(name).map_or_else(|_| name.to_owned(), |name| format!("{name:#}"))
-            }
-            None => format!("function {} at {:#x}", frame.func_index(), frame.module_offset().unwrap_or(0)),
-        })
-        .collect()
+    let functions = trace.frames().iter().map(|frame| match frame.func_name() {
+        Some(name) => rustc_demangle::try_demangle(name).map_or_else(|_| name.to_owned(), |name| format!("{name:#}")),
+        None => format!("function {} at {:#x}", frame.func_index(), frame.module_offset().unwrap_or(0)),
+    });
+    without_giving_up(functions.collect())
+}
+
+/// A backtrace that begins where the guest's author has written something: before that stand
+/// the functions by which a language gives up, which are the same for every panic.
+fn without_giving_up(functions: Vec<String>) -> Vec<String> {
+    let of_language = |function: &String| {
+        ["std::", "core::", "alloc::", "__rust", "_rust", "rust_", "<core::", "<alloc::", "<std::"]
+            .iter()
+            .any(|prefix| function.starts_with(prefix))
+            || ["abort", "__abort"].contains(&function.as_str())
+    };
+    let first = functions.iter().position(|function| !of_language(function)).unwrap_or(0);
+    functions.into_iter().skip(first).take(FRAMES_MAX).collect()
 }
 
 #[cfg(test)]
@@ -152,6 +161,23 @@ mod tests {
         assert_eq!(exit, Stop::Exit { status: 3, backtrace: Vec::new() });
         let other = Stop::of(&Error::msg("no such thing").context("while it looked"), &limits);
         assert_eq!(other, Stop::Trap { message: "no such thing".into(), backtrace: Vec::new() });
+    }
+
+    #[test]
+    fn a_backtrace_begins_with_the_guest_s_own_functions() {
+        let told = |names: &[&str]| without_giving_up(names.iter().map(|name| (*name).to_owned()).collect());
+        let panicked = [
+            "abort",
+            "__rustc::rust_panic",
+            "std::panicking::panic",
+            "core::option::unwrap_failed",
+            "shop::build",
+            "core::ops::call",
+            "build",
+        ];
+        assert_eq!(told(&panicked), ["shop::build", "core::ops::call", "build"]);
+        assert_eq!(told(&["abort", "std::process::abort"]), ["abort", "std::process::abort"], "all there is");
+        assert_eq!(told(&[]), [""; 0]);
     }
 
     #[test]

@@ -18,6 +18,8 @@ const TAIL_BYTES: usize = 256 << 10;
 const GATHER: Duration = Duration::from_millis(50);
 /// How many bytes are gathered at most.
 const GATHER_BYTES: usize = 32 << 10;
+/// How much of a panic's message becomes the fault's, in bytes.
+const LAST_WORDS_BYTES: usize = 1 << 10;
 /// What an entry costs beside its text, in bytes.
 const ENTRY_BYTES: usize = 48;
 
@@ -34,6 +36,8 @@ struct Inner {
     total_bytes: u64,
     bytes_max: u64,
     flood: Option<Flood>,
+    /// What the guest wrote to standard error since it began to panic.
+    last_words: String,
 }
 
 /// What came after the limit.
@@ -48,7 +52,14 @@ struct Flood {
 impl Log {
     /// An empty log that takes `bytes_max` bytes before it cuts.
     pub fn new(outbox: Arc<Outbox>, bytes_max: u64, runtime: Handle) -> Arc<Self> {
-        let inner = Inner { gathered: Vec::new(), gathered_bytes: 0, total_bytes: 0, bytes_max, flood: None };
+        let inner = Inner {
+            gathered: Vec::new(),
+            gathered_bytes: 0,
+            total_bytes: 0,
+            bytes_max,
+            flood: None,
+            last_words: String::new(),
+        };
         Arc::new(Self { outbox, runtime, inner: Mutex::new(inner) })
     }
 
@@ -81,6 +92,29 @@ impl Log {
                 log.flush();
             });
         }
+    }
+
+    /// Listens to a line of standard error for the words with which a Rust program ends:
+    /// `thread 'main' panicked at src/lib.rs:1:2:`, then the message, then a note.
+    pub fn heard(&self, line: &str) {
+        let mut inner = self.lock();
+        if let Some((thread, place)) = line.split_once(" panicked at ")
+            && thread.trim_start().starts_with("thread ")
+        {
+            inner.last_words = format!("panicked at {place}");
+        } else if !inner.last_words.is_empty()
+            && inner.last_words.len() < LAST_WORDS_BYTES
+            && !line.starts_with("note: ")
+        {
+            inner.last_words.push(' ');
+            inner.last_words.push_str(line);
+        }
+    }
+
+    /// The guest's own words about its end, if it panicked.
+    pub fn last_words(&self) -> Option<String> {
+        let words = std::mem::take(&mut self.lock().last_words);
+        if words.is_empty() { None } else { Some(cut(words, LAST_WORDS_BYTES)) }
     }
 
     /// Sends what was gathered. Called before anything that should come after it.
@@ -216,6 +250,24 @@ mod tests {
         log.finish();
         let message = &entries(&mut said)[0].message;
         assert!(message.ends_with("x … (1 bytes cut)"), "{}", message.len());
+    }
+
+    #[tokio::test]
+    async fn the_last_words_of_a_panic_are_kept_and_nothing_else() {
+        let (log, _said) = log(1 << 20);
+        let hear = |lines: &[&str]| lines.iter().for_each(|line| log.heard(line));
+        hear(&["warning: it panicked at noon", "bye"]);
+        assert_eq!(log.last_words(), None);
+        hear(&[
+            "before",
+            "thread '<unnamed>' (1) panicked at src/lib.rs:6:5:",
+            "left: 1",
+            "right: 2",
+            "note: run with",
+        ]);
+        assert_eq!(log.last_words().unwrap(), "panicked at src/lib.rs:6:5: left: 1 right: 2");
+        hear(&["thread 'a' panicked at b:", &"x".repeat(4 << 10), "more"]);
+        assert!(log.last_words().unwrap().len() < 2 << 10);
     }
 
     #[tokio::test]

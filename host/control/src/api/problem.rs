@@ -116,6 +116,12 @@ impl Problem {
             .hint("try again in a moment")
     }
 
+    /// No room for what the request is about.
+    fn disk_full() -> Self {
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk-full", "the server's disk is full: nothing was stored")
+            .hint("make room on the disk of the data folder, then send it again")
+    }
+
     /// An error that is ours: the caller is told little, the log all, under the same id.
     pub(super) fn internal(error: &(dyn std::error::Error + 'static)) -> Self {
         let id = crate::scheduler::new_id().to_string();
@@ -153,12 +159,7 @@ impl From<sqlx::Error> for Problem {
 impl From<CommitError> for Problem {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::DiskFull => Self::new(
-                StatusCode::INSUFFICIENT_STORAGE,
-                "disk-full",
-                "the server's disk is full: nothing was stored",
-            )
-            .hint("make room on the disk of the data folder, then send it again"),
+            CommitError::DiskFull => Self::disk_full(),
             CommitError::Refused(_) | CommitError::Closed => Self::internal(&error),
         }
     }
@@ -187,6 +188,13 @@ impl From<git::Error> for Problem {
                 "repository-slow",
                 Some("the repository did not answer in time: try again"),
             ),
+            Error::BrokenReference { .. } | Error::Damaged { .. } => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "damaged-repository",
+                Some("`git fsck` in the repository tells more"),
+            ),
+            Error::DiskFull => return Self::disk_full(),
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => return Self::disk_full(),
             Error::NoGit | Error::Git { .. } | Error::Io { .. } => return Self::internal(&error),
         };
         let problem = Self::new(status, code, error.to_string());

@@ -4,7 +4,7 @@
 //! `export-ignore`): what a stage sees is what the commit holds, byte for byte.
 
 use super::command::{git, run};
-use super::source::Error;
+use super::error::Error;
 use slipway_domain::Revision;
 use std::ffi::OsStr;
 use std::fs::File;

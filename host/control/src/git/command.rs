@@ -1,6 +1,6 @@
 //! How git is run: with no configuration but ours, no hooks, no prompts, and an end.
 
-use super::source::Error;
+use super::error::Error;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
@@ -81,13 +81,7 @@ pub(super) async fn run(mut command: Command, limit: Duration) -> Result<Vec<u8>
     if status.success() {
         return Ok(printed);
     }
-    let text = String::from_utf8_lossy(&complaint);
-    let line = text
-        .lines()
-        .map(|line| line.trim_start_matches("fatal: ").trim_start_matches("error: ").trim())
-        .find(|line| !line.is_empty())
-        .unwrap_or("git gave no reason");
-    Err(Error::Git { message: line.chars().take(300).flat_map(char::escape_debug).collect() })
+    Err(Error::told(&String::from_utf8_lossy(&complaint)))
 }
 
 /// Reads to the end; more than so many bytes are an error.

@@ -2,13 +2,16 @@
 
 mod archive;
 mod command;
+mod error;
 mod location;
 mod refs;
 mod resolve;
 mod snapshot;
 mod source;
+mod tidy;
 
+pub use error::Error;
 pub use location::{InvalidLocation, Location};
 pub use resolve::Resolved;
 pub use snapshot::snapshot;
-pub use source::{Error, Git};
+pub use source::Git;

@@ -1,9 +1,10 @@
 //! What the name of a ref stands for now.
 
 use super::command::{git, run};
+use super::error::Error;
 use super::location::Location;
 use super::refs;
-use super::source::{ASK, Error, Git, PRESENT_MAX, not_a_repository};
+use super::source::{ASK, Git, PRESENT_MAX};
 use slipway_domain::Revision;
 use slipway_domain::definition::Reference;
 use std::path::Path;
@@ -48,7 +49,7 @@ impl Git {
         let branch = format!("refs/heads/{short}");
         let mut command = git(None);
         command.args(["ls-remote", "--quiet", "--end-of-options", location.as_str(), &tag, &peeled, &branch]);
-        let listed = run(command, ASK).await.map_err(|error| not_a_repository(location, error))?;
+        let listed = run(command, ASK).await.map_err(|error| error.of(location))?;
         let listed = String::from_utf8_lossy(&listed);
         let found = |wanted: &str| {
             listed.lines().find_map(|line| {
@@ -59,7 +60,11 @@ impl Git {
         // An annotated tag is a tag object; the commit is what it points to.
         let tagged = found(&peeled).or_else(|| found(&tag)).filter(|_| !name.starts_with("refs/heads/"));
         let branched = found(&branch).filter(|_| !name.starts_with("refs/tags/"));
+        let broken = |revision: &Revision| revision.as_str().bytes().all(|digit| digit == b'0');
         match (tagged, branched) {
+            (Some(revision), _) | (None, Some(revision)) if broken(&revision) => {
+                Err(Error::BrokenReference { location: location.to_string(), reference: name.to_owned() })
+            }
             (Some(revision), _) => Ok(Resolved { revision, reference: Reference::Tag(short.to_owned()) }),
             (None, Some(revision)) => Ok(Resolved { revision, reference: Reference::Branch(short.to_owned()) }),
             (None, None) => Err(Error::UnknownReference { location: location.to_string(), reference: name.to_owned() }),

@@ -1,7 +1,7 @@
 //! A folder's files as they are, committed or not, as a commit in a repository of ours.
 
 use super::command::{git, run};
-use super::source::Error;
+use super::error::Error;
 use std::path::Path;
 use std::time::Duration;
 

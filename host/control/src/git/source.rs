@@ -2,7 +2,9 @@
 
 use super::archive;
 use super::command::{git, run};
+use super::error::Error;
 use super::location::Location;
+use super::tidy;
 use sha2::{Digest as _, Sha256};
 use slipway_domain::Revision;
 use std::collections::{HashMap, HashSet};
@@ -20,62 +22,6 @@ const READ: Duration = Duration::from_secs(60);
 
 /// How many commits and objects are remembered; git itself is asked about others.
 pub(super) const PRESENT_MAX: usize = 10_000;
-
-/// Why git did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The git program is missing.
-    #[error("the program `git` is not installed")]
-    NoGit,
-    /// The address leads to no repository.
-    #[error("`{location}` is not a git repository that can be read: {message}")]
-    NotARepository {
-        /// The address.
-        location: String,
-        /// What git says.
-        message: String,
-    },
-    /// A name that no ref can have.
-    #[error("`{0}` is not the name of a branch or tag, nor a full object name")]
-    InvalidReference(String),
-    /// The repository has no such ref.
-    #[error("`{location}` has no branch, tag or commit `{reference}`")]
-    UnknownReference {
-        /// The address.
-        location: String,
-        /// What was asked for.
-        reference: String,
-    },
-    /// A revision holds what is not laid out.
-    #[error("revision `{revision}` cannot be used: {reason}")]
-    Unusable {
-        /// The revision.
-        revision: String,
-        /// Why.
-        reason: String,
-    },
-    /// It took too long.
-    #[error("git did not end within {seconds} s")]
-    Timeout {
-        /// The time it had.
-        seconds: u64,
-    },
-    /// Git said no.
-    #[error("git: {message}")]
-    Git {
-        /// What it says.
-        message: String,
-    },
-    /// The machine.
-    #[error("{what}")]
-    Io {
-        /// What did not work.
-        what: &'static str,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// The mirrors of all repositories.
 #[derive(Debug, Clone)]
@@ -104,7 +50,7 @@ impl Git {
     pub async fn check(&self, location: &Location) -> Result<(), Error> {
         let mut command = git(None);
         command.args(["ls-remote", "--quiet", "--end-of-options", location.as_str(), "HEAD"]);
-        run(command, ASK).await.map(drop).map_err(|error| not_a_repository(location, error))
+        run(command, ASK).await.map(drop).map_err(|error| error.of(location))
     }
 
     /// Makes sure that a commit is in the mirror. A fetch goes on when nobody waits for it any
@@ -147,9 +93,13 @@ impl Git {
                     {
                         Error::UnknownReference { location: location.to_string(), reference: revision.to_string() }
                     }
-                    Err(error) => not_a_repository(location, error),
+                    Err(error) => error.of(location),
                     Ok(_) => Error::Unusable { revision: revision.to_string(), reason: "it is not a commit".into() },
                 });
+            }
+            if let Err(error) = self.tidy(location, &mirror, tidy::REVISIONS).await {
+                // The commit is there; the next fetch tries again.
+                tracing::warn!(mirror = %mirror.display(), error = &error as &dyn std::error::Error, "a mirror stays untidy");
             }
         }
         let mut present = self.state.present.lock().unwrap_or_else(PoisonError::into_inner);
@@ -243,14 +193,6 @@ async fn has_commit(mirror: &Path, revision: &Revision) -> Result<bool, Error> {
         Ok(_) => Ok(true),
         Err(Error::Git { .. }) => Ok(false),
         Err(error) => Err(error),
-    }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "every other error says what it is")]
-pub(super) fn not_a_repository(location: &Location, error: Error) -> Error {
-    match error {
-        Error::Git { message } => Error::NotARepository { location: location.to_string(), message },
-        other => other,
     }
 }
 

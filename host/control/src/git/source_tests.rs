@@ -95,6 +95,68 @@ async fn what_is_no_ref_or_not_there_is_told_apart() {
 }
 
 #[tokio::test]
+async fn a_mirror_keeps_what_was_fetched_last_and_gets_the_rest_again() {
+    let (folder, location, git) = repository();
+    let shop = folder.path().join("shop");
+    let mut revisions = Vec::new();
+    for _ in 0..6 {
+        user(&shop, &["commit", "--quiet", "--allow-empty", "-m", "more"]);
+        let revision = git.resolve(&location, "main").await.unwrap().revision;
+        git.fetch(&location, &revision).await.unwrap();
+        revisions.push(revision);
+    }
+    let mirror = git.mirror_path(&location);
+    let count = |what: &str| std::fs::read_dir(mirror.join(what)).unwrap().count();
+    let keep = |at_most, stay| tidy::Keep { at_most, stay };
+    git.tidy(&location, &mirror, keep(6, 2)).await.unwrap();
+    assert_eq!(count("refs/slipway"), 6, "not too many yet");
+    git.tidy(&location, &mirror, keep(5, 2)).await.unwrap();
+    let listed = user(&mirror, &["for-each-ref", "--format=%(objectname)"]);
+    let kept: std::collections::BTreeSet<&str> = listed.lines().collect();
+    assert_eq!(kept, revisions[4..].iter().map(Revision::as_str).collect());
+    let shallow = std::fs::read_to_string(mirror.join("shallow")).unwrap();
+    assert_eq!(shallow.lines().count(), 2, "the lines of what is gone go too");
+    for revision in [&revisions[5], &revisions[0]] {
+        git.fetch(&location, revision).await.unwrap();
+        assert!(git.read(&location, revision, "slipway.toml", 1000).await.unwrap().is_some(), "{revision}");
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_repository_is_told_from_none() {
+    let (folder, location, git) = repository();
+    let shop = folder.path().join("shop");
+    std::fs::write(shop.join(".git/refs/tags/empty"), "").unwrap();
+    let error = git.resolve(&location, "empty").await.unwrap_err();
+    assert!(matches!(error, Error::BrokenReference { .. }), "{error}");
+    std::fs::remove_file(shop.join(".git/refs/tags/empty")).unwrap();
+    // A tree that git itself would never write.
+    let blob = user(&shop, &["rev-parse", "HEAD:slipway.toml"]);
+    std::fs::write(shop.join("tree"), format!("100644 blob {blob}\t.git\n")).unwrap();
+    let tree = user(&shop, &["-c", "alias.make=!git mktree < tree", "make"]);
+    let bad = user(&shop, &["commit-tree", &tree, "-m", "bad"]);
+    user(&shop, &["update-ref", "refs/heads/bad", &bad]);
+    let error = git.fetch(&location, &Revision::new(bad).unwrap()).await.unwrap_err();
+    let Error::Damaged { message, .. } = &error else { panic!("{error}") };
+    assert!(message.contains("contains '.git'"), "{message}");
+    // The good ones are fetched all the same.
+    let good = git.resolve(&location, "main").await.unwrap().revision;
+    git.fetch(&location, &good).await.unwrap();
+}
+
+#[test]
+fn what_git_complains_of_is_told_by_its_cause() {
+    let full = "error: file write error: No space left on device\nfatal: index-pack failed\n";
+    assert!(matches!(Error::told(full), Error::DiskFull));
+    // Another machine's disk is not ours, whatever it says.
+    let theirs = "remote: fatal: No space left on device\nfatal: the remote end hung up unexpectedly\n";
+    assert!(matches!(Error::told(theirs), Error::Git { .. }));
+    let told = |complaint: &str| Error::told(complaint).to_string();
+    assert_eq!(told("warning: ignoring\nfatal: bad\u{1b}[2J\nmore"), "git: bad\u{fffd}[2J");
+    assert_eq!(told("\n"), "git: git gave no reason");
+}
+
+#[tokio::test]
 async fn what_is_no_repository_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let git = Git::new(folder.path().join("mirrors"));

@@ -14,6 +14,13 @@ use serde_json::json;
 use slipway_domain::{Digest, Revision};
 use slipway_protocol::LEASE_HEADER;
 
+/// The folder of the archives of revisions, which can all be made again.
+const ARCHIVES: &str = "revisions";
+/// How many of them are kept.
+const ARCHIVES_MAX: usize = 256;
+/// How many bytes of them are kept.
+const ARCHIVES_BYTES_MAX: u64 = 4 << 30;
+
 /// A refusal in plain words; a worker shows it in the log.
 fn refuse(status: StatusCode, message: impl Into<String>) -> Response {
     (status, message.into()).into_response()
@@ -65,24 +72,31 @@ async fn component_bytes(workers: &Workers, digest: &Digest) -> Response {
 
 pub(super) async fn source(State(workers): State<Workers>, Path(epoch): Path<u64>, headers: HeaderMap) -> Response {
     let Some(holder) = holder(&workers, epoch, &headers) else { return not_held() };
-    let source = async {
-        let location = Location::parse(&holder.repository).map_err(|error| broken(&error))?;
-        let revision = Revision::new(holder.revision).map_err(|error| broken(&error))?;
-        let name = format!("revisions/{revision}.tar");
-        if !workers.blobs.has_named(&name).await.map_err(|error| broken(&error))? {
-            let git = workers.scheduler.git();
-            git.fetch(&location, &revision).await.map_err(|error| broken(&error))?;
-            let file = workers.blobs.incoming().map_err(|error| broken(&error))?;
-            git.archive(&location, &revision, file.path()).await.map_err(|error| broken(&error))?;
-            workers.blobs.put_named(&name, file.path()).await.map_err(|error| broken(&error))?;
-        }
-        workers.blobs.get_named(&name).await.map_err(|error| broken(&error))
-    };
-    match source.await {
-        Ok(Some((_, body))) => Body::from_stream(body).into_response(),
-        Ok(None) => refuse(StatusCode::NOT_FOUND, "the revision is no longer stored"),
+    match archive(&workers, &holder).await {
+        Ok(body) => body,
         Err(response) => response,
     }
+}
+
+/// The archive of what a lease works on, made if it is not there. It may be removed between
+/// being found and being opened; then it is made again, once.
+async fn archive(workers: &Workers, holder: &Holder) -> Result<Response, Response> {
+    let location = Location::parse(&holder.repository).map_err(|error| broken(&error))?;
+    let revision = Revision::new(holder.revision.as_str()).map_err(|error| broken(&error))?;
+    let name = format!("{ARCHIVES}/{revision}.tar");
+    for _try in 0..2 {
+        if let Some((_, body)) = workers.blobs.get_named(&name).await.map_err(|error| broken(&error))? {
+            return Ok(Body::from_stream(body).into_response());
+        }
+        let git = workers.scheduler.git();
+        git.fetch(&location, &revision).await.map_err(|error| broken(&error))?;
+        let file = workers.blobs.incoming().map_err(|error| broken(&error))?;
+        git.archive(&location, &revision, file.path()).await.map_err(|error| broken(&error))?;
+        workers.blobs.put_named(&name, file.path()).await.map_err(|error| broken(&error))?;
+        let kept = workers.blobs.keep_newest(ARCHIVES, ARCHIVES_MAX, ARCHIVES_BYTES_MAX).await;
+        kept.map_err(|error| broken(&error))?;
+    }
+    Err(refuse(StatusCode::NOT_FOUND, "the revision is no longer stored"))
 }
 
 pub(super) async fn blob(

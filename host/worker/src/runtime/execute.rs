@@ -66,7 +66,10 @@ pub async fn execute(engine: &Engine, component: &Ready, session: &Arc<Session>)
         None => Outcome::Unhappy(Unhappy::Cancelled),
         Some(Ok(Ok(Err(_)))) if session.is_cancelled() => Outcome::Unhappy(Unhappy::Cancelled),
         Some(Ok(Ok(Err(failure)))) => Outcome::Unhappy(Unhappy::Failed(tell(failure))),
-        Some(Ok(Err(error))) => Outcome::Unhappy(Unhappy::Errored(classify(&error, &store.data().limits))),
+        Some(Ok(Err(error))) => {
+            let fault = in_own_words(classify(&error, &store.data().limits), session);
+            Outcome::Unhappy(Unhappy::Errored(fault))
+        }
         Some(Err(_elapsed)) => Outcome::Unhappy(Unhappy::Errored(Fault::Deadline { limit })),
     };
     let memory_peak_bytes = store.data().limits.memory_bytes() as u64;
@@ -88,6 +91,14 @@ async fn until_stopped(standing: &mut tokio::sync::watch::Receiver<Standing>) {
         let lost = standing.wait_for(|standing| *standing == Standing::Lost);
         // Whichever comes first: both mean that it is over.
         let _timeout_or_loss = tokio::time::timeout(CANCEL_GRACE, lost).await.is_err();
+    }
+}
+
+/// A trap with what the guest said of it: the engine sees only that it gave up.
+fn in_own_words(fault: Fault, session: &Session) -> Fault {
+    match (fault, session.log.last_words()) {
+        (Fault::Trap { backtrace, .. }, Some(message)) => Fault::Trap { message, backtrace },
+        (fault, _) => fault,
     }
 }
 

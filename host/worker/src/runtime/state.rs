@@ -1,6 +1,6 @@
 //! What a Store holds beside the guest.
 
-use crate::runtime::stdio::stream;
+use crate::runtime::stdio::{STDERR, stream};
 use crate::runtime::wit::v0::Writing;
 use crate::session::Session;
 use sha2::{Digest as _, Sha256};
@@ -70,7 +70,7 @@ impl WasiView for State {
 /// WASI with the log as its output, and, at first, without files.
 fn wasi(session: &Session) -> WasiCtx {
     let mut builder = slipway_engine::wasi::context();
-    builder.initial_cwd("/work").stdout(stream(&session.log, "stdout")).stderr(stream(&session.log, "stderr"));
+    builder.initial_cwd("/work").stdout(stream(&session.log, "stdout")).stderr(stream(&session.log, STDERR));
     match session.kind {
         Kind::Build | Kind::Test => {}
         Kind::Deploy => {

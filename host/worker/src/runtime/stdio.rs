@@ -4,6 +4,9 @@ use crate::log::{LINE_BYTES_MAX, Log};
 use slipway_engine::{LineStream, Sink};
 use std::sync::Arc;
 
+/// The source of standard error.
+pub const STDERR: &str = "stderr";
+
 /// One of the two output streams.
 pub type LogStream = LineStream<Lines, LINE_BYTES_MAX>;
 
@@ -20,6 +23,9 @@ pub fn stream(log: &Arc<Log>, source: &'static str) -> LogStream {
 
 impl Sink for Lines {
     fn line(&self, line: String) {
+        if self.source == STDERR {
+            self.log.heard(&line);
+        }
         self.log.write(self.source, "info", line, Vec::new());
     }
 }
