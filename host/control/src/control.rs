@@ -1,6 +1,6 @@
 //! Builds the adapters and hands them over: the only place that knows them all.
 
-use crate::api::{self, Api, Role, Tokens};
+use crate::api::{self, Api, Tokens};
 use crate::apps::{Addresses, Apps, HttpAppHost};
 use crate::blobs::Blobs;
 use crate::broker::Broker;
@@ -8,7 +8,8 @@ use crate::children::{self, Program};
 use crate::config::Config;
 use crate::git::Git;
 use crate::plugins::{self, Plugins};
-use crate::scheduler::{LeaseKeys, RecoverError, Scheduler};
+use crate::private;
+use crate::scheduler::{RecoverError, Scheduler};
 use crate::store::{self, CommitError, Store};
 use crate::workers::{self, Workers};
 use bytes::Bytes;
@@ -16,7 +17,7 @@ use slipway_domain::ToolName;
 use slipway_domain::grant::Operator;
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -85,6 +86,9 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The files with keys.
+    #[error(transparent)]
+    Private(#[from] private::Error),
 }
 
 impl Error {
@@ -102,7 +106,8 @@ impl Error {
             | Self::Plugins(_)
             | Self::Recover(_)
             | Self::Listen { .. }
-            | Self::Folder { .. } => None,
+            | Self::Folder { .. }
+            | Self::Private(_) => None,
         }
     }
 }
@@ -144,15 +149,15 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
 
     let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &plugins).await?;
     let git = Git::new(data.join("mirrors"));
-    let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), operator(&config), lease_keys(&data)?);
+    let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), operator(&config), private::lease_keys(&data)?);
     let recovered = scheduler.recover(|worker| workers::token_of(worker) == children::EMBEDDED).await?;
 
     let host = Arc::new(HttpAppHost::default());
     let apps = Apps::new(store.clone(), blobs.clone(), host.clone(), Addresses::at(config.apps_listen));
     let broker = Broker::new(scheduler.clone(), store.clone(), apps.clone(), Arc::clone(&config));
     let tokens = Tokens::new(store.clone());
-    let (token_file, token_is_new) = first_token(&store, &data).await?;
-    let worker_token = secret();
+    let (token_file, token_is_new) = private::first_token(&store, &data).await?;
+    let worker_token = private::secret();
     tokens.accept_worker(&worker_token);
 
     let workers = Workers::new(scheduler.clone(), broker, plugins.clone(), blobs.clone(), questions);
@@ -178,8 +183,15 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     });
     let program = Program { path: program, folder: data.clone(), log: children_log };
     let (bound, mut listens) = watch::channel(None);
-    let kept_apps =
-        children::keep_apps(program.clone(), config.apps_listen, secret(), host, apps.clone(), bound, stop.clone());
+    let kept_apps = children::keep_apps(
+        program.clone(),
+        config.apps_listen,
+        private::secret(),
+        host,
+        apps.clone(),
+        bound,
+        stop.clone(),
+    );
     let kept_apps = tokio::spawn(kept_apps);
     let control = format!("http://{}", reachable(address));
     let kept_worker = (config.worker_slots > 0).then(|| {
@@ -224,58 +236,4 @@ pub fn operator(config: &Config) -> Operator {
 /// An address that a client on this machine can dial.
 fn reachable(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
-}
-
-/// 256 random bits.
-fn random() -> [u8; 32] {
-    let mut bytes = [0u8; 32];
-    // Linux gives up to 256 bytes whole (getrandom(2)).
-    let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    assert!(filled == Ok(bytes.len()), "the kernel gives random bytes");
-    bytes
-}
-
-/// A token or secret, in hex.
-pub(crate) fn secret() -> String {
-    hex::encode(random())
-}
-
-/// The keys of leases. Their secret is kept, so that a worker that holds a lease through a
-/// restart of this process can still show its key.
-fn lease_keys(data: &Path) -> Result<LeaseKeys, Error> {
-    let path = data.join("lease.key");
-    let kept = std::fs::read(&path).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-    let bytes = match kept {
-        Some(bytes) => bytes,
-        None => {
-            let bytes = random();
-            write_private(&path, &bytes).map_err(|source| Error::Folder { path, source })?;
-            bytes
-        }
-    };
-    Ok(LeaseKeys::new(bytes))
-}
-
-/// Writes a file that only this user can read, whole or not at all.
-fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let temporary = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(temporary, path)
-}
-
-/// Makes the first token at the first start, and leaves it where only this user can read.
-async fn first_token(store: &Store, data: &Path) -> Result<(PathBuf, bool), Error> {
-    let path = data.join("token");
-    if store.has_token(Role::Admin.as_str()).await? {
-        return Ok((path, false));
-    }
-    let token = api::new_token();
-    let written = write_private(&path, format!("{token}\n").as_bytes());
-    written.map_err(|source| Error::Folder { path: path.clone(), source })?;
-    store.try_commit(vec![Tokens::write(&token, "bootstrap", Role::Admin)]).await?;
-    Ok((path, true))
 }

@@ -12,6 +12,7 @@ pub mod definition;
 pub mod files;
 pub mod git;
 pub mod plugins;
+mod private;
 pub mod scheduler;
 pub mod store;
 pub mod workers;

@@ -85,7 +85,7 @@ pub fn hash(token: &str) -> String {
 
 /// A new token of 256 random bits.
 pub fn new_token() -> String {
-    format!("slw_{}", crate::control::secret())
+    format!("slw_{}", crate::private::secret())
 }
 
 /// Why a token was not made or not revoked.
