@@ -182,15 +182,13 @@ pub async fn keep_apps(
         let began = tokio::time::Instant::now();
         match start(&program, "apps", &orders).await {
             Ok(mut child) => {
-                let mut whole = true;
-                match ready(&mut child.child).await {
+                let ready = ready(&mut child.child).await;
+                match &ready {
                     Some(ready) => {
                         // A port that was chosen once is kept, so that addresses stay good.
                         listen = ready.listen;
                         host.set(Some((ready.admin, token.clone())));
                         apps.moved(Addresses::at(ready.listen));
-                        whole = bring_up(&apps).await;
-                        bound.send_replace(Some(Ok(ready.listen)));
                     }
                     None => {
                         bound.send_if_modified(|bound| {
@@ -202,9 +200,19 @@ pub async fn keep_apps(
                         });
                     }
                 }
+                let serve = async {
+                    if let Some(ready) = ready {
+                        let whole = bring_up(&apps).await;
+                        bound.send_replace(Some(Ok(ready.listen)));
+                        bring_up_rest(&apps, whole).await;
+                    }
+                    std::future::pending().await
+                };
                 tokio::select! {
+                    // First: one that has ended is not waited for.
+                    biased;
                     _ended = watch(child, &stop) => {}
-                    () = bring_up_rest(&apps, whole) => {}
+                    () = serve => {}
                 }
                 host.set(None);
             }
@@ -235,13 +243,12 @@ async fn bring_up(apps: &Apps) -> bool {
     }
 }
 
-/// Goes on until every app is served, and never returns.
+/// Goes on until every app is served.
 async fn bring_up_rest(apps: &Apps, mut whole: bool) {
     while !whole {
         tokio::time::sleep(BRING_UP_AGAIN).await;
         whole = bring_up(apps).await;
     }
-    std::future::pending().await
 }
 
 async fn ready(child: &mut Child) -> Option<AppsReady> {

@@ -136,7 +136,14 @@ fn rollback(config: &Config) -> Result<(), Failure> {
 fn switch(config: &Config, artifact: &Artifact) -> Result<Release, Failure> {
     let release = apps::release(&config.app, &artifact.digest)?;
     log::Step::within("start", |_| healthy(config, &release, config.startup_seconds))?;
-    apps::switch(&release.id)?;
+    match apps::switch(&release.id) {
+        // The app host was started anew in between, and has to see it once more.
+        Err(failure) if failure.code == "not-healthy" => {
+            healthy(config, &release, config.startup_seconds)?;
+            apps::switch(&release.id)?;
+        }
+        switched => switched?,
+    }
     Ok(release)
 }
 

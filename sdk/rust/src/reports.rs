@@ -97,15 +97,55 @@ impl TestCase {
     }
 }
 
-/// Reports tests. A long run reports them in batches, as they come in.
+/// How many bytes of tests go into one call, which may hold 8 MiB.
+const BATCH_BYTES: usize = 1 << 20;
+/// What a test costs beside its texts, in bytes.
+const CASE_BYTES: usize = 128;
+/// What of a text is passed on, in bytes: more than the host keeps, which marks where it cuts.
+const TEXT_BYTES: usize = 65 << 10;
+
+/// Reports tests, in as many calls as they need.
 ///
 /// # Errors
-/// Fails with `too-many` (a stage has 100,000) or `too-large` (16 MiB in all).
+/// Fails with `too-many` (a stage has 100,000) or `too-large` (16 MiB in all). Tests that went
+/// into an earlier call are reported all the same.
 pub fn test_cases(cases: &[TestCase]) -> Result<(), Failure> {
-    if cases.is_empty() {
-        return Ok(());
+    batches(cases).try_for_each(|batch| match batch {
+        [case] if size(case) > BATCH_BYTES => host::with(|host| host.reports_test_cases(&[cut(case)])),
+        batch => host::with(|host| host.reports_test_cases(batch)),
+    })
+}
+
+/// Divides tests into as few calls as they fit into.
+fn batches(mut cases: &[TestCase]) -> impl Iterator<Item = &[TestCase]> {
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fit = cases.iter().take_while(|case| {
+            bytes += size(case);
+            bytes <= BATCH_BYTES
+        });
+        let count = fit.count().max(1).min(cases.len());
+        let (batch, rest) = cases.split_at(count);
+        cases = rest;
+        (!batch.is_empty()).then_some(batch)
+    })
+}
+
+fn size(case: &TestCase) -> usize {
+    let details: usize = case.details.iter().map(|(name, value)| name.len() + value.len()).sum();
+    CASE_BYTES + case.suite.len() + case.name.len() + case.message.as_ref().map_or(0, String::len) + details
+}
+
+/// A test whose texts are no longer than the host looks at.
+fn cut(case: &TestCase) -> TestCase {
+    let cut = |text: &String| text.get(..text.floor_char_boundary(TEXT_BYTES)).unwrap_or(text).to_owned();
+    TestCase {
+        suite: cut(&case.suite),
+        name: cut(&case.name),
+        message: case.message.as_ref().map(cut),
+        details: case.details.iter().map(|(name, value)| (cut(name), cut(value))).collect(),
+        ..case.clone()
     }
-    host::with(|host| host.reports_test_cases(cases))
 }
 
 /// Tells one change that `apply` would make. Only `plan` may call it.
@@ -117,4 +157,29 @@ pub fn test_cases(cases: &[TestCase]) -> Result<(), Failure> {
 /// Fails with `not-in-this-phase`, or with `too-many` or `too-large` as [`test_cases`] does.
 pub fn change(action: &str, object: &str, before: Option<&str>, after: Option<&str>) -> Result<(), Failure> {
     host::with(|host| host.reports_change(action, object, before, after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_go_into_as_few_calls_as_they_fit_into() {
+        let sizes = |cases: &[TestCase]| batches(cases).map(<[TestCase]>::len).collect::<Vec<_>>();
+        assert_eq!(sizes(&[]), [0; 0]);
+        let small = TestCase::passed("s", "n");
+        assert_eq!(sizes(&vec![small.clone(); 1_000]), [1_000]);
+        let half = TestCase::failed("s", "n", "x".repeat(BATCH_BYTES / 2));
+        assert_eq!(sizes(&[small.clone(), half.clone(), half, small.clone()]), [2, 2]);
+        let huge = TestCase::failed("s", "n", "x".repeat(3 * BATCH_BYTES));
+        assert_eq!(sizes(&[huge.clone(), small.clone(), huge]), [1, 1, 1]);
+    }
+
+    #[test]
+    fn what_is_too_large_for_a_call_is_cut_to_what_the_host_looks_at() {
+        let huge = TestCase::failed("s", "n", "ä".repeat(BATCH_BYTES)).detail("stdout", "y".repeat(BATCH_BYTES));
+        let cut = cut(&huge);
+        assert!(size(&cut) < BATCH_BYTES && size(&cut) > 128 << 10);
+        assert_eq!((cut.name.as_str(), cut.outcome), ("n", Outcome::Failed));
+    }
 }

@@ -39,6 +39,9 @@ pub enum HostError {
     /// It has not seen the release healthy.
     #[error("the release was not seen to be healthy")]
     NotHealthy,
+    /// It has no such release.
+    #[error("{0}")]
+    Unknown(String),
     /// It answered what was not expected.
     #[error("the app host answered {status}: {text}")]
     Odd {
@@ -94,6 +97,7 @@ async fn check(response: Response) -> Result<Response, HostError> {
     let text = response.text().await.unwrap_or_default();
     let message = serde_json::from_str::<Message>(&text).map_or(text, |message| message.message);
     Err(match status {
+        404 => HostError::Unknown(message),
         422 => HostError::NotAnApp(message),
         status => HostError::Odd { status, text: message.chars().take(500).collect() },
     })
@@ -123,6 +127,7 @@ impl AppHost for HttpAppHost {
             | HostError::Request(_)
             | HostError::NotAnApp(_)
             | HostError::NotHealthy
+            | HostError::Unknown(_)
             | HostError::Odd { .. }) => error,
         })
     }

@@ -25,6 +25,8 @@ struct Inner {
     /// The release that has the traffic, by app.
     live: BTreeMap<String, String>,
     broken: BTreeSet<String>,
+    /// How many more requests find that it is not running.
+    absent: u32,
 }
 
 struct Release {
@@ -47,9 +49,25 @@ impl FakeHost {
         inner.live.clear();
     }
 
+    /// It is started anew, and is not there yet when so many requests come.
+    pub(crate) fn restarts_slowly(&self, requests: u32) {
+        self.restart();
+        self.lock().absent = requests;
+    }
+
     /// From now on it cannot compile a release.
     pub(crate) fn breaks(&self, release: &ReleaseId) {
         self.lock().broken.insert(release.to_string());
+    }
+
+    /// What it has, once it runs.
+    fn running(&self) -> Result<MutexGuard<'_, Inner>, HostError> {
+        let mut inner = self.lock();
+        if inner.absent > 0 {
+            inner.absent -= 1;
+            return Err(HostError::Absent);
+        }
+        Ok(inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -73,7 +91,7 @@ fn named<T>(name: Result<T, InvalidName>) -> Result<T, HostError> {
 }
 
 fn unknown(release: &str) -> HostError {
-    odd(404, format!("there is no release `{release}` here"))
+    HostError::Unknown(format!("there is no release `{release}` here"))
 }
 
 #[async_trait]
@@ -81,7 +99,7 @@ impl AppHost for FakeHost {
     async fn load(&self, release: &str, app: &str, version: &str, bytes: Bytes) -> Result<(), HostError> {
         named(AppName::new(app))?;
         named(ReleaseId::new(release))?;
-        let mut inner = self.lock();
+        let mut inner = self.running()?;
         if let Some(here) = inner.releases.get(release) {
             let same = here.app == app && here.version == version && here.bytes == bytes;
             return if same { Ok(()) } else { Err(odd(409, "it is here with another app, version or component")) };
@@ -96,7 +114,7 @@ impl AppHost for FakeHost {
 
     async fn health(&self, release: &str, path: &str, _within: Duration) -> Result<Health, HostError> {
         named(ReleaseId::new(release))?;
-        let mut inner = self.lock();
+        let mut inner = self.running()?;
         let found = inner.releases.get_mut(release).ok_or_else(|| unknown(release))?;
         if !path.starts_with('/') {
             return Err(odd(400, "the path of a health check begins with `/`"));
@@ -109,7 +127,7 @@ impl AppHost for FakeHost {
     async fn switch(&self, app: &str, release: &str, keep: &[String], trusted: bool) -> Result<(), HostError> {
         named(AppName::new(app))?;
         named(ReleaseId::new(release))?;
-        let mut inner = self.lock();
+        let mut inner = self.running()?;
         let is_live = inner.live.get(app).is_some_and(|live| live == release);
         let found = inner.releases.get_mut(release).filter(|found| found.app == app);
         let found = found.ok_or_else(|| unknown(release))?;
@@ -124,7 +142,7 @@ impl AppHost for FakeHost {
 
     async fn stop(&self, app: &str, keep: &[String]) -> Result<(), HostError> {
         named(AppName::new(app))?;
-        let mut inner = self.lock();
+        let mut inner = self.running()?;
         inner.live.remove(app);
         inner.drop_others(app, |id| keep.iter().any(|kept| kept == id));
         Ok(())

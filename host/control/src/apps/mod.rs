@@ -24,6 +24,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// Whether whoever asks for something may still do so.
+type Held<'a> = &'a (dyn Fn() -> bool + Send + Sync);
+
+/// How long the app host is waited for when it is not running: longer than it takes to be
+/// started anew.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The pause before it is asked again.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What a new release is made of.
 #[derive(Debug, Clone)]
@@ -80,7 +90,9 @@ impl From<HostError> for ActError {
         match source {
             HostError::NotAnApp(reason) => Self::NotAnApp(reason),
             HostError::NotHealthy => Self::NotHealthy,
-            source @ (HostError::Absent | HostError::Request(_) | HostError::Odd { .. }) => Self::Host { source },
+            source @ (HostError::Absent | HostError::Request(_) | HostError::Unknown(_) | HostError::Odd { .. }) => {
+                Self::Host { source }
+            }
         }
     }
 }
@@ -141,7 +153,7 @@ impl Apps {
 
     /// Makes a candidate, or finds the one that this run has made of this component. Here and
     /// below, `held` tells whether whoever asks may still do so once it is its turn.
-    pub async fn release(&self, made: Made, held: impl Fn() -> bool) -> Result<Release, ActError> {
+    pub async fn release(&self, made: Made, held: Held<'_>) -> Result<Release, ActError> {
         let _turn = self.turn(&made.app, held).await?;
         let (mut releases, _) = self.load(&made.app, Some(&made.run)).await?;
         let release = match releases.candidate(&made.run, &made.digest) {
@@ -165,38 +177,54 @@ impl Apps {
                 release
             }
         };
-        self.load_into_host(&release).await?;
+        self.load_into_host(&release, held).await?;
         Ok(release)
     }
 
     /// Asks a release how it is.
-    pub async fn health(&self, release: &ReleaseId, path: &str, within: Duration) -> Result<Health, ActError> {
-        Ok(self.host.health(release.as_str(), path, within).await?)
+    pub async fn health(
+        &self,
+        release: &Release,
+        path: &str,
+        within: Duration,
+        held: Held<'_>,
+    ) -> Result<Health, ActError> {
+        let mut patience = Patience::new();
+        loop {
+            match self.host.health(release.id.as_str(), path, within).await {
+                Ok(health) => return Ok(health),
+                // It was started anew since the release was loaded.
+                Err(HostError::Unknown(_)) if patience.is_left() => self.load_into_host(release, held).await?,
+                Err(error) => patience.bear(error, held).await?,
+            }
+        }
     }
 
     /// Gives the app's traffic to a release that the app host has seen healthy.
-    pub async fn switch(&self, release: &Release, held: impl Fn() -> bool) -> Result<(), ActError> {
+    pub async fn switch(&self, release: &Release, held: Held<'_>) -> Result<(), ActError> {
         let _turn = self.turn(&release.app, held).await?;
         let (mut releases, rows) = self.load(&release.app, Some(&release.run)).await?;
         let changed = releases.switch(&release.id)?;
         // The host first: it knows whether the release is healthy. Between the two, the app
         // is served by the new release while the old one is stored as live; a crash there
         // brings the old one back, and the stage, taken up again, switches once more.
-        self.tell_host(&release.app, &releases, false).await?;
+        match self.tell_host(&release.app, &releases, false, held).await {
+            // It was started anew since it saw the release healthy, and has to see that again.
+            Err(ActError::Host { source: HostError::Unknown(_) }) => {
+                self.load_into_host(release, held).await?;
+                return Err(ActError::NotHealthy);
+            }
+            told => told?,
+        }
         self.save(&rows, changed).await
     }
 
     /// Takes back what a run has done to an app, and returns the release that is live then.
-    pub async fn restore(
-        &self,
-        app: &AppName,
-        run: &RunId,
-        held: impl Fn() -> bool,
-    ) -> Result<Option<Release>, ActError> {
+    pub async fn restore(&self, app: &AppName, run: &RunId, held: Held<'_>) -> Result<Option<Release>, ActError> {
         let _turn = self.turn(app, held).await?;
         let (mut releases, rows) = self.load(app, Some(run)).await?;
         let changed = releases.restore(run);
-        self.apply_known(app, &releases).await?;
+        self.apply_known(app, &releases, held).await?;
         self.save(&rows, changed).await?;
         Ok(releases.live().cloned())
     }
@@ -210,14 +238,14 @@ impl Apps {
     }
 
     async fn roll_back_now(&self, app: &AppName) -> Result<Release, ActError> {
-        let _turn = self.turn(app, || true).await?;
+        let _turn = self.turn(app, &|| true).await?;
         let (mut releases, rows) = self.load(app, None).await?;
         let before = releases.clone();
         let changed = releases.roll_back()?;
-        self.apply_known(app, &releases).await?;
+        self.apply_known(app, &releases, &|| true).await?;
         if let Err(error) = self.store.try_commit(changed_rows(&rows, changed)).await {
             // What is served and what is stored must not part.
-            self.apply_known(app, &before).await?;
+            self.apply_known(app, &before, &|| true).await?;
             return Err(error.into());
         }
         releases.live().cloned().ok_or_else(|| release::Error::NoPrevious.into())
@@ -237,43 +265,62 @@ impl Apps {
     }
 
     async fn bring_up_one(&self, app: &AppName) -> Result<(), ActError> {
-        let _turn = self.turn(app, || true).await?;
+        let _turn = self.turn(app, &|| true).await?;
         let (releases, _) = self.load(app, None).await?;
-        self.apply_known(app, &releases).await
+        self.apply_known(app, &releases, &|| true).await
     }
 
     /// Makes the host serve what the releases say, all of which is known to be good. The one
     /// that is kept ready for a rollback is not worth a refusal.
-    async fn apply_known(&self, app: &AppName, releases: &Releases) -> Result<(), ActError> {
+    async fn apply_known(&self, app: &AppName, releases: &Releases, held: Held<'_>) -> Result<(), ActError> {
         if let Some(live) = releases.live() {
-            self.load_into_host(live).await?;
+            self.load_into_host(live, held).await?;
         }
         if let Some(previous) = releases.previous()
-            && let Err(error) = self.load_into_host(previous).await
+            && let Err(error) = self.load_into_host(previous, held).await
         {
             let error = &error as &dyn std::error::Error;
             tracing::warn!(error, %app, release = %previous.id, "the previous release is not ready for a rollback");
         }
-        self.tell_host(app, releases, true).await
+        self.tell_host(app, releases, true, held).await
     }
 
-    async fn tell_host(&self, app: &AppName, releases: &Releases, trusted: bool) -> Result<(), ActError> {
+    async fn tell_host(
+        &self,
+        app: &AppName,
+        releases: &Releases,
+        trusted: bool,
+        held: Held<'_>,
+    ) -> Result<(), ActError> {
         let keep: Vec<String> = releases
             .iter()
             .filter(|release| matches!(release.state, ReleaseState::Previous | ReleaseState::Candidate))
             .map(|release| release.id.to_string())
             .collect();
-        match releases.live() {
-            Some(live) => Ok(self.host.switch(app.as_str(), live.id.as_str(), &keep, trusted).await?),
-            None => Ok(self.host.stop(app.as_str(), &keep).await?),
+        let mut patience = Patience::new();
+        loop {
+            let told = match releases.live() {
+                Some(live) => self.host.switch(app.as_str(), live.id.as_str(), &keep, trusted).await,
+                None => self.host.stop(app.as_str(), &keep).await,
+            };
+            match told {
+                Ok(()) => return Ok(()),
+                Err(error) => patience.bear(error, held).await?,
+            }
         }
     }
 
-    async fn load_into_host(&self, release: &Release) -> Result<(), ActError> {
+    async fn load_into_host(&self, release: &Release, held: Held<'_>) -> Result<(), ActError> {
         let bytes = self.blobs.read(&release.digest).await?;
         let bytes = bytes.ok_or_else(|| ActError::NotAnApp("its component is no longer stored".into()))?;
         let version = release.version.clone().unwrap_or_else(|| release.revision.to_string());
-        Ok(self.host.load(release.id.as_str(), release.app.as_str(), &version, bytes).await?)
+        let mut patience = Patience::new();
+        loop {
+            match self.host.load(release.id.as_str(), release.app.as_str(), &version, bytes.clone()).await {
+                Ok(()) => return Ok(()),
+                Err(error) => patience.bear(error, held).await?,
+            }
+        }
     }
 
     /// The releases that count: candidates, the live and the previous one, and those of a run.
@@ -291,13 +338,39 @@ impl Apps {
     }
 
     /// Waits for an app's turn; refused when it is no longer wanted by then.
-    async fn turn(&self, app: &AppName, held: impl Fn() -> bool) -> Result<tokio::sync::OwnedMutexGuard<()>, ActError> {
+    async fn turn(&self, app: &AppName, held: Held<'_>) -> Result<tokio::sync::OwnedMutexGuard<()>, ActError> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(app.clone()).or_default())
         };
         let turn = turn.lock_owned().await;
         if held() { Ok(turn) } else { Err(ActError::Fenced) }
+    }
+}
+
+/// How long the app host is asked again while it is being started anew. All that it is asked for
+/// may be asked twice.
+struct Patience {
+    until: Instant,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self { until: Instant::now() + PATIENCE }
+    }
+
+    fn is_left(&self) -> bool {
+        Instant::now() < self.until
+    }
+
+    /// Waits a moment when the app host is not there; anything else is an error, and so is a
+    /// lease that is lost meanwhile.
+    async fn bear(&mut self, error: HostError, held: Held<'_>) -> Result<(), ActError> {
+        if !matches!(error, HostError::Absent | HostError::Request(_)) || !self.is_left() {
+            return Err(error.into());
+        }
+        tokio::time::sleep(PAUSE).await;
+        if held() { Ok(()) } else { Err(ActError::Fenced) }
     }
 }
 

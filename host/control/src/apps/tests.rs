@@ -45,19 +45,19 @@ impl Bench {
             version: Some(format!("v{number}")),
             digest: self.digest.clone(),
         };
-        self.apps.release(made, || true).await.unwrap()
+        self.apps.release(made, &|| true).await.unwrap()
     }
 
     async fn live_release(&self, number: u32) -> Release {
         let release = self.release(number).await;
         self.check(&release).await;
-        self.apps.switch(&release, || true).await.unwrap();
+        self.apps.switch(&release, &|| true).await.unwrap();
         release
     }
 
     /// The host sees that a release is healthy.
     async fn check(&self, release: &Release) {
-        assert!(self.apps.health(&release.id, "/health", Duration::ZERO).await.unwrap().healthy);
+        assert!(self.apps.health(release, "/health", Duration::ZERO, &|| true).await.unwrap().healthy);
     }
 
     fn served(&self) -> Option<String> {
@@ -70,14 +70,14 @@ async fn a_switch_whose_lease_is_lost_while_it_waits_changes_nothing() {
     let bench = Bench::new().await;
     let live = bench.live_release(1).await;
     let candidate = bench.release(2).await;
-    let refused = bench.apps.switch(&candidate, || false).await;
+    let refused = bench.apps.switch(&candidate, &|| false).await;
     assert!(matches!(refused, Err(ActError::Fenced)));
-    let restored = bench.apps.restore(&Bench::app(), &candidate.run, || false).await;
+    let restored = bench.apps.restore(&Bench::app(), &candidate.run, &|| false).await;
     assert!(matches!(restored, Err(ActError::Fenced)));
     assert_eq!(bench.served().as_deref(), Some(live.id.as_str()));
-    assert!(matches!(bench.apps.switch(&candidate, || true).await, Err(ActError::NotHealthy)));
+    assert!(matches!(bench.apps.switch(&candidate, &|| true).await, Err(ActError::NotHealthy)));
     bench.check(&candidate).await;
-    bench.apps.switch(&candidate, || true).await.unwrap();
+    bench.apps.switch(&candidate, &|| true).await.unwrap();
     assert_eq!(bench.served().as_deref(), Some(candidate.id.as_str()));
 }
 
@@ -127,6 +127,53 @@ async fn the_same_run_and_component_make_one_release() {
     let found = bench.apps.find(&Bench::app(), &release.id).await.unwrap();
     assert_eq!(found.map(|found| found.id), Some(release.id.clone()));
     assert_eq!(bench.apps.find(&AppName::new("other").unwrap(), &release.id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_deploy_lives_through_a_restart_of_the_app_host() {
+    let bench = Bench::new().await;
+    let first = bench.live_release(1).await;
+    let candidate = bench.release(2).await;
+    // Not there, then there and empty: the candidate is loaded again, and asked.
+    bench.host.restarts_slowly(3);
+    bench.check(&candidate).await;
+    bench.host.restarts_slowly(2);
+    // Only a health check that the host itself has seen counts.
+    assert!(matches!(bench.apps.switch(&candidate, &|| true).await, Err(ActError::NotHealthy)));
+    assert_eq!(bench.served(), None, "it has just been started");
+    bench.check(&candidate).await;
+    bench.apps.switch(&candidate, &|| true).await.unwrap();
+    assert_eq!(bench.served().as_deref(), Some(candidate.id.as_str()));
+    bench.host.restarts_slowly(2);
+    let restored = bench.apps.restore(&Bench::app(), &candidate.run, &|| true).await.unwrap();
+    assert_eq!(restored.map(|release| release.id), Some(first.id.clone()));
+    assert_eq!(bench.served().as_deref(), Some(first.id.as_str()));
+}
+
+#[tokio::test]
+async fn an_app_host_is_not_waited_for_without_end_nor_without_the_lease() {
+    let bench = Bench::new().await;
+    let candidate = bench.release(1).await;
+    bench.host.restarts_slowly(u32::MAX);
+    // From here on only time passes.
+    tokio::time::pause();
+    let asked = bench.apps.health(&candidate, "/health", Duration::ZERO, &|| true).await;
+    assert!(matches!(asked, Err(ActError::Host { source: HostError::Absent })), "{asked:?}");
+    let asked = bench.apps.health(&candidate, "/health", Duration::ZERO, &|| false).await;
+    assert!(matches!(asked, Err(ActError::Fenced)), "{asked:?}");
+}
+
+#[tokio::test]
+async fn what_a_run_made_and_did_not_use_is_rejected_when_it_ends() {
+    let bench = Bench::new().await;
+    let live = bench.live_release(1).await;
+    let unused = bench.release(2).await;
+    let ended = |release: &Release| Write::CandidatesRejected { run: release.run.to_string(), at: 7 };
+    bench.store.try_commit(vec![ended(&live), ended(&unused)]).await.unwrap();
+    let state =
+        async |release: &Release| bench.store.release(release.id.as_str()).await.unwrap().unwrap().release.state;
+    assert_eq!(state(&live).await, ReleaseState::Live);
+    assert_eq!(state(&unused).await, ReleaseState::Rejected);
 }
 
 /// The fake, as the suite wants it.

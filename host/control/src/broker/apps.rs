@@ -25,7 +25,7 @@ pub(super) async fn act(broker: &Broker, context: &CallContext, call: &Call) -> 
 async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<Reply, Failure> {
     let apps = &broker.apps;
     // Asked again when the app's turn has come: by then the lease may be another's.
-    let held = || broker.scheduler.is_held(context.epoch);
+    let held = &|| broker.scheduler.is_held(context.epoch);
     match call {
         Call::CurrentRelease { app } => Ok(maybe(apps.live(&name(app)?).await.map_err(failure)?.as_ref())),
         Call::Address { app } => Ok(Reply::Address { url: apps.address(&name(app)?) }),
@@ -56,7 +56,7 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
                 ));
             }
             let within = Duration::from_millis(u64::from(*within_ms)).min(WITHIN_MAX);
-            let health = apps.health(&release.id, path, within).await.map_err(failure)?;
+            let health = apps.health(&release, path, within, held).await.map_err(failure)?;
             Ok(Reply::Health(HealthInfo {
                 healthy: health.healthy,
                 status: health.status,

@@ -6,6 +6,7 @@ use super::settle::{After, Tell};
 use super::{Inner, Scheduler, now};
 use crate::store::Write;
 use crate::store::rows::EventRecord;
+use slipway_domain::plugin::Kind;
 use slipway_domain::run::{Action, Event, InvalidTransition, Loss};
 use slipway_domain::stage::StageState;
 use slipway_domain::{Epoch, RunId, StageName};
@@ -32,6 +33,9 @@ impl Scheduler {
         if active.run.state().has_ended() {
             let state = active.run.state().as_str().to_owned();
             writes.push(active.event(EventRecord::RunEnded { state }));
+            if active.pipeline.checked.stages.values().any(|facts| facts.plugin.kind == Kind::Deploy) {
+                writes.push(Write::CandidatesRejected { run: id.to_string(), at: now() });
+            }
         }
         self.settler.after(After { ticket: self.store.commit(writes), run: id.to_string(), tell, frame: None });
         self.perform(inner, id, actions);

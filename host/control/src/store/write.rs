@@ -122,6 +122,13 @@ pub enum Write {
     Change(ChangeRow),
     /// A release.
     Release(ReleaseRow),
+    /// The releases that a run has made and that never got the traffic: it has ended.
+    CandidatesRejected {
+        /// The run.
+        run: String,
+        /// When.
+        at: Micros,
+    },
     /// Takes away what a lost attempt of a stage has left, before the next begins.
     Forget {
         /// The run.
@@ -279,6 +286,10 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
         .bind(row.release.id.as_str()).bind(row.release.app.as_str()).bind(row.release.run.as_str())
         .bind(&row.pipeline).bind(row.release.revision.as_str()).bind(&row.release.version)
         .bind(row.release.digest.as_str()).bind(row.release.state.as_str()).bind(row.created_at).bind(row.changed_at),
+        Write::CandidatesRejected { run, at } => {
+            sqlx::query("UPDATE app_release SET state = 'rejected', changed_at = ? WHERE run = ? AND state = 'candidate'")
+                .bind(at).bind(run)
+        }
         Write::Forget { run, stage, epoch } => {
             for table in [
                 "DELETE FROM artifact WHERE run = ? AND stage = ? AND epoch = ?",
