@@ -15,16 +15,34 @@ mod support;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use support::{Repository, Server, stage};
+use support::{Remote, Repository, Server, root, stage};
 
 /// How often something is killed, when `SLIPWAY_KILLS` does not say.
 const KILLS: usize = 50;
 
 const PIPELINE: &str = "name = \"work\"
     [stages.build]\nuses = \"./plugins/says_hello.wasm\"
+    [stages.pack]\nuses = \"./plugins/keeps_file.wasm\"\nwith = { path = \"app.wasm\", media_type = \"application/wasm\" }
     [stages.wait]\nuses = \"./plugins/slow.wasm\"\nwith = { seconds = 1 }
     [stages.test]\nneeds = [\"build\", \"wait\"]\nuses = \"./plugins/reads_input.wasm\"
-    [stages.deploy]\nneeds = [\"test\"]\nuses = \"./plugins/noop_deploy.wasm\"";
+    [stages.deploy]\nneeds = [\"test\", \"pack\"]\nuses = \"app@1\"\ngrant.apps = [\"shop\"]
+    with = { app = \"shop\", stage = \"pack\", watch_seconds = 0 }";
+
+/// The guests of the pipeline.
+const GUESTS: [&str; 4] = ["says_hello", "slow", "reads_input", "keeps_file"];
+
+/// A repository with two versions of an app, so that each deploy has something to replace.
+fn repository() -> Repository {
+    let repository = Repository::with(PIPELINE, &GUESTS);
+    let app = std::fs::read(root().join("target/guests/app/hello.wasm")).unwrap();
+    for (number, tag) in [(1, "a"), (2, "b")] {
+        // A custom section of a name alone, which is a number: another digest, the same app.
+        let section = [0, 2, 1, b'0' + number];
+        repository.write("app.wasm", &[&app[..], &section].concat());
+        repository.commit(tag, Some(tag));
+    }
+    repository
+}
 
 fn end(pid: i32) {
     let killed =
@@ -63,11 +81,11 @@ async fn a_stage_whose_worker_is_killed_is_taken_up_by_the_next() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_stopped_in_good_order_takes_its_runs_up_again() {
     let mut server = Server::start();
-    let repository = Repository::with(PIPELINE, &["says_hello", "slow", "reads_input", "noop_deploy"]);
+    let repository = repository();
     server.add("work", repository.path()).await;
     let mut ids = Vec::new();
     for pause in [0, 30, 200, 500, 1_000] {
-        ids.push(server.trigger("work", "main").await);
+        ids.push(server.trigger("work", if pause % 20 == 0 { "a" } else { "b" }).await);
         tokio::time::sleep(Duration::from_millis(pause)).await;
         server.stop();
         server.restart();
@@ -100,14 +118,18 @@ async fn kill_9_at_random_points_loses_and_doubles_nothing() {
     println!("seed {seed}");
     let mut random = Random(seed);
     let mut server = Server::start();
-    let repository = Repository::with(PIPELINE, &["says_hello", "slow", "reads_input", "noop_deploy"]);
+    let repository = repository();
     server.add("work", repository.path()).await;
-    server.run("work", "main").await;
+    // One that lives on when the server dies, with what it holds.
+    let mut remote = Remote::start(&server, "remote").await;
+    let first = server.run("work", "a").await;
+    assert_eq!(first["state"], "passed", "{first:#}");
 
     // What the client was told, by its own keys.
     let mut accepted: BTreeMap<String, String> = BTreeMap::new();
     let mut in_doubt = 0;
-    let mut killed = BTreeMap::from([("control", 0), ("worker", 0), ("both", 0)]);
+    let victims = ["control", "worker", "both", "apps", "remote"];
+    let mut killed: BTreeMap<&str, u32> = victims.iter().map(|victim| (*victim, 0)).collect();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();
     for round in 0..kills {
         for number in 0..2 {
@@ -116,7 +138,7 @@ async fn kill_9_at_random_points_loses_and_doubles_nothing() {
                 .post(format!("{}/v1/pipelines/work/runs", server.api))
                 .bearer_auth(&server.token)
                 .header("idempotency-key", &key)
-                .json(&serde_json::json!({ "reference": "main" }))
+                .json(&serde_json::json!({ "reference": if round % 2 == 0 { "a" } else { "b" } }))
                 .send();
             let sent = tokio::spawn(sent);
             // The last of a round is left in the air, so that the kill may hit it.
@@ -125,15 +147,20 @@ async fn kill_9_at_random_points_loses_and_doubles_nothing() {
                 accepted.insert(key, body["id"].as_str().unwrap().to_owned());
             } else {
                 tokio::time::sleep(Duration::from_millis(random.below(400))).await;
-                let what = ["control", "worker", "both"][random.below(3) as usize];
+                let what = victims[random.below(5) as usize];
                 *killed.get_mut(what).unwrap() += 1;
-                let workers = server.children("worker");
-                if what != "control" {
-                    workers.iter().for_each(|pid| end(*pid));
-                }
-                if what != "worker" {
-                    server.kill();
-                    server.restart();
+                match what {
+                    "worker" => server.children("worker").into_iter().for_each(end),
+                    "apps" => server.children("apps").into_iter().for_each(end),
+                    "remote" => remote.restart(&server),
+                    what => {
+                        let workers = server.children("worker");
+                        if what == "both" {
+                            workers.into_iter().for_each(end);
+                        }
+                        server.kill();
+                        server.restart();
+                    }
                 }
                 match sent.await.unwrap() {
                     Ok(response) if response.status() == 202 => {
@@ -149,15 +176,23 @@ async fn kill_9_at_random_points_loses_and_doubles_nothing() {
     }
 
     let mut ended: BTreeMap<String, usize> = BTreeMap::new();
-    let mut retried = 0;
+    let (mut retried, mut by_remote) = (0, 0);
     for id in accepted.values() {
         let run = server.end(id).await;
         *ended.entry(run["state"].as_str().unwrap().to_owned()).or_default() += 1;
         retried += usize::from(check(&server, &run).await);
+        for stage in run["stages"].as_array().unwrap().iter().filter(|stage| !stage["fault"].is_null()) {
+            // What was on a worker each time it died is taken for the cause, three times over.
+            assert_eq!(stage["fault"]["code"], "worker-lost", "{stage:#}");
+        }
+        by_remote += usize::from(run["stages"].to_string().contains("\"remote/"));
     }
+    let live = server.get("/v1/apps/shop/releases").await;
+    let live = live["releases"].as_array().unwrap().iter().filter(|release| release["state"] == "live").count();
+    assert_eq!((live, server.ask_app("shop", "/health").await.0), (1, 200), "one release is live, and served");
     let all = all_runs(&server).await;
     println!(
-        "{kills} kills ({killed:?}): {} runs accepted, {in_doubt} answers lost; ended {ended:?}, {retried} with a stage taken up again",
+        "{kills} kills ({killed:?}): {} runs accepted, {in_doubt} answers lost; ended {ended:?}, {retried} with a stage taken up again, {by_remote} with one on the worker that lives on",
         accepted.len()
     );
     assert!(
@@ -195,7 +230,7 @@ async fn check(server: &Server, run: &Value) -> bool {
     assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "the log has a gap or a repeat");
     if run["state"] == "passed" {
         let artifacts = server.get(&format!("/v1/runs/{}/artifacts", run["id"].as_str().unwrap())).await;
-        assert_eq!(artifacts["artifacts"].as_array().unwrap().len(), 1, "{artifacts}");
+        assert_eq!(artifacts["artifacts"].as_array().unwrap().len(), 2, "{artifacts}");
     }
     retried
 }

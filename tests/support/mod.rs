@@ -268,6 +268,50 @@ impl Drop for Server {
     }
 }
 
+/// A worker with a token of its own, as on another machine: it lives on when the server dies.
+pub struct Remote {
+    child: Child,
+    token: PathBuf,
+    name: String,
+}
+
+impl Remote {
+    pub async fn start(server: &Server, name: &str) -> Self {
+        let made = server.request("POST", "/v1/tokens", Some(json!({ "name": name, "role": "worker" }))).await;
+        let token = server.folder().join(format!("{name}.token"));
+        std::fs::write(&token, made.1["token"].as_str().unwrap_or_else(|| panic!("{made:?}"))).unwrap();
+        Self { child: Self::spawn(server, &token, name), token, name: name.to_owned() }
+    }
+
+    /// Ends it at once and starts another.
+    pub fn restart(&mut self, server: &Server) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = Self::spawn(server, &self.token, &self.name);
+    }
+
+    fn spawn(server: &Server, token: &Path, name: &str) -> Child {
+        let log = std::fs::File::options().create(true).append(true).open(server.folder().join("remote-log")).unwrap();
+        slipway()
+            .args(["worker", "--control", &server.api, "--slots", "4", "--token-file"])
+            .arg(token)
+            .arg("--data")
+            .arg(server.folder().join(name))
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        // It may be gone already; then there is nothing to end.
+        let _gone = self.child.kill().is_err();
+        let _reaped = self.child.wait().is_err();
+    }
+}
+
 fn port(address: &str) -> u16 {
     address.rsplit(':').next().unwrap().parse().unwrap()
 }
