@@ -34,7 +34,12 @@ async fn every_route_of_the_document_takes_a_token() {
     let document = reqwest::get(format!("{}/openapi.json", server.api)).await.unwrap().json::<Value>().await.unwrap();
     let mut routes = 0;
     for (path, methods) in document["paths"].as_object().unwrap() {
-        for method in methods.as_object().unwrap().keys() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["security"] == json!([{}]) {
+                let answer = reqwest::get(format!("{}{path}", server.api)).await.unwrap();
+                assert_eq!(answer.status().as_u16(), 200, "{path} is open to anybody");
+                continue;
+            }
             let path = path.replace(['{', '}'], "");
             let method = reqwest::Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             for token in [None, Some("slw_wrong"), Some("")] {
@@ -90,6 +95,7 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
         ("POST", "/v1/pipelines/nobody/runs", Some(json!({ "reference": "main" })), 404, "not-found"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "main" })), 422, "no-definition"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "v9.9.9" })), 422, "unknown-reference"),
+        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "abcdef1" })), 422, "unknown-reference"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "--upload-pack=x" })), 400, "invalid-reference"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "v1\u{202e}" })), 400, "invalid-reference"),
         ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "v1\u{1b}[2J" })), 400, "invalid-reference"),
@@ -123,6 +129,36 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
     let (_, problem) = server.request("POST", "/v1/pipelines/empty/runs", Some(body)).await;
     assert_eq!(problem["field"], "parameter", "{problem}");
     assert_eq!(problem["hint"], "did you mean `parameters`? there is `parameters`, `reference`", "{problem}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_read_by_stage_and_from_where_the_reader_is() {
+    let server = Server::start();
+    let pipeline = "name = \"one\"\n[stages.one]\nuses = \"./plugins/says_hello.wasm\"";
+    let repository = Repository::with(pipeline, &["says_hello"]);
+    server.add("one", repository.path()).await;
+    let run = server.run("one", "main").await["id"].as_str().unwrap().to_owned();
+    for way in ["logs", "logs/stream"] {
+        let (status, problem) = server.request("GET", &format!("/v1/runs/{run}/{way}?stage=two"), None).await;
+        assert_eq!((status, problem["code"].as_str()), (404, Some("not-found")), "{problem}");
+        assert_eq!(problem["hint"], "the stages of this run are `one`");
+    }
+    assert_eq!(server.get(&format!("/v1/runs/{run}/logs?stage=one")).await["entries"][0]["message"], "hello");
+    for way in ["logs/stream", "events"] {
+        let path = format!("/v1/runs/{run}/{way}");
+        for wrong in ["first", "-1", "1.5", ""] {
+            let (status, problem) = server.request_with("GET", &path, None, &[("last-event-id", wrong)]).await;
+            assert_eq!((status, problem["code"].as_str()), (400, Some("invalid-last-event-id")), "{wrong}: {problem}");
+        }
+        let client = reqwest::Client::new();
+        let read = async |last: &str| {
+            let request = client.get(format!("{}{path}", server.api)).bearer_auth(&server.token);
+            request.header("last-event-id", last).send().await.unwrap().text().await.unwrap()
+        };
+        let (whole, rest) = (read("0").await, read("1").await);
+        assert!(whole.contains("id: 1\n") && whole.contains("id: 2\n"), "{whole}");
+        assert!(!rest.contains("id: 1\n") && rest.contains("id: 2\n"), "{rest}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

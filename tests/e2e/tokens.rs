@@ -144,3 +144,27 @@ async fn each_role_may_do_its_own_part_and_no_more() {
     assert_eq!((status, problem["code"].as_str()), (409, Some("last-admin")), "{problem}");
     assert_eq!(asked("GET", "/v1/runs", server.token.clone()).await, 200);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_ends_when_its_readers_token_is_revoked() {
+    let server = Server::start();
+    let read = std::fs::read_to_string(token(&server, "reader", "looker")).unwrap().trim().to_owned();
+    let pipeline = "name = \"slow\"\n[stages.wait]\nuses = \"./plugins/slow.wasm\"\nwith = { seconds = 60 }";
+    let repository = Repository::with(pipeline, &["slow"]);
+    server.add("slow", repository.path()).await;
+    let id = server.trigger("slow", "main").await;
+    let mut streams = Vec::new();
+    for way in ["logs/stream", "events"] {
+        let request = reqwest::Client::new().get(format!("{}/v1/runs/{id}/{way}", server.api)).bearer_auth(&read);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), 200);
+        streams.push(tokio::spawn(response.text()));
+    }
+    let (status, _) = server.request("DELETE", "/v1/tokens/looker", None).await;
+    assert_eq!(status, 200);
+    for stream in streams {
+        let told = tokio::time::timeout(REFUSED, stream).await.expect("it ends").unwrap().unwrap();
+        assert!(!told.contains("event: end"), "the run goes on: {told}");
+    }
+    server.request("POST", &format!("/v1/runs/{id}/cancel"), None).await;
+}

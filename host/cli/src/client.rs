@@ -105,8 +105,11 @@ fn advice(path: &str, code: &str, told: Option<&str>) -> Option<String> {
 
 /// The folder of a server on this machine when nothing else is said.
 pub(crate) fn default_data() -> PathBuf {
-    let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("."), PathBuf::from);
-    std::env::var_os("XDG_DATA_HOME").map_or_else(|| home().join(".local/share"), PathBuf::from).join("slipway")
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    // One that is empty or relative counts as not set (XDG Base Directory Specification).
+    let data = set("XDG_DATA_HOME").filter(|path| path.is_absolute());
+    let home = || set("HOME").filter(|home| home.is_absolute()).unwrap_or_else(|| PathBuf::from("."));
+    data.unwrap_or_else(|| home().join(".local/share")).join("slipway")
 }
 
 /// Refuses the address of a server that this program cannot speak to.

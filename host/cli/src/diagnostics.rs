@@ -13,6 +13,9 @@ use std::fmt;
 use std::ops::Range;
 use std::process::ExitCode;
 
+/// The longest line that is shown around a mistake, in bytes.
+const LINE_BYTES_MAX: usize = 400;
+
 /// One mistake.
 pub(crate) struct Mistake {
     pub(crate) code: String,
@@ -69,6 +72,20 @@ pub(crate) fn show(file: &str, text: &str, mistakes: &[Mistake], as_json: bool) 
             span: mistake.span.clone(),
             ..*mistake
         };
+        let line = line_at(&text, mistake.span.start);
+        if line.len() > LINE_BYTES_MAX {
+            output::note(format!(
+                "{}: {} (line {}, column {}, of {} bytes)",
+                mistake.code,
+                mistake.message,
+                mistake.line,
+                mistake.column,
+                line.len()
+            ));
+            mistake.hint.iter().for_each(|hint| output::note(format!("  help: {hint}")));
+            output::note("");
+            continue;
+        }
         // The report adds line and column to the name.
         let shown = Shown { mistake: &mistake, source: Text { name: &file, text: &text } };
         let mut out = String::new();
@@ -79,6 +96,14 @@ pub(crate) fn show(file: &str, text: &str, mistakes: &[Mistake], as_json: bool) 
     }
     let count = if mistakes.len() == 1 { "1 mistake".to_owned() } else { format!("{} mistakes", mistakes.len()) };
     output::note(format!("{count} in `{file}`"));
+}
+
+/// The line in which a byte stands.
+fn line_at(text: &str, at: usize) -> &str {
+    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
+    let start = before.rfind('\n').map_or(0, |end| end + 1);
+    let end = after.find('\n').map_or(text.len(), |end| before.len() + end);
+    text.get(start..end).unwrap_or_default()
 }
 
 /// Shows the mistakes in a pipeline file that a server has told of, and returns the exit code
@@ -184,6 +209,15 @@ impl Diagnostic for Shown<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_of_a_place_is_found() {
+        let text = "a\nbcd\n\nä";
+        for (at, line) in [(0, "a"), (1, "a"), (2, "bcd"), (5, "bcd"), (6, ""), (7, "ä"), (9, "ä"), (99, "ä")] {
+            assert_eq!(line_at(text, at), line, "{at}");
+        }
+        assert_eq!(line_at("", 0), "");
+    }
 
     #[test]
     fn a_harmless_text_has_every_place_where_it_was() {

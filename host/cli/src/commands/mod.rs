@@ -118,7 +118,14 @@ fn plugins(folder: Option<&std::path::Path>) -> anyhow::Result<Vec<(String, byte
     Ok(plugins)
 }
 
-/// Parameters as an object.
-fn parameters(given: Vec<(String, String)>) -> serde_json::Map<String, serde_json::Value> {
-    given.into_iter().map(|(name, value)| (name, value.into())).collect()
+/// Parameters as an object; one that is given twice is nobody's wish.
+fn parameters(given: Vec<(String, String)>) -> anyhow::Result<serde_json::Map<String, serde_json::Value>> {
+    let mut parameters = serde_json::Map::new();
+    for (name, value) in given {
+        if parameters.insert(name.clone(), value.into()).is_some() {
+            let message = format!("parameter `{}` is given twice", name.escape_debug());
+            return Err(Told::usage("invalid-parameter", message).hint("give each parameter once").into());
+        }
+    }
+    Ok(parameters)
 }

@@ -103,7 +103,7 @@ pub(super) async fn check(server: &Server, name: &str, reference: &str, as_json:
 
 pub(super) async fn trigger(args: Trigger, as_json: bool) -> anyhow::Result<ExitCode> {
     let api = Api::new(&args.server)?;
-    let body = json!({ "reference": args.reference, "parameters": parameters(args.parameters) });
+    let body = json!({ "reference": args.reference, "parameters": parameters(args.parameters)? });
     let mut request = api.request(Method::POST, &path(&["pipelines", &args.pipeline, "runs"])).json(&body);
     if let Some(key) = &args.idempotency_key {
         request = request.header("idempotency-key", key);

@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use tokio::sync::oneshot;
 
 pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
+    let parameters = parameters(args.parameters)?;
     let unusable = || Told::usage("no-folder", format!("there is no folder `{}`", args.folder.display()));
     let folder = args.folder.canonicalize().map_err(|error| unusable().because(error))?;
     let file = folder.join(FILE);
@@ -76,7 +77,7 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
         name: &name,
         repository: &repository,
         revision: &revision,
-        parameters: Value::Object(parameters(args.parameters)),
+        parameters: Value::Object(parameters),
         show: Show { logs: !as_json, debug: args.debug, json: as_json },
     };
     let result = tokio::select! {

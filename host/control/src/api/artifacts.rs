@@ -3,7 +3,7 @@
 use super::Api;
 use super::extract::Path;
 use super::problem::Problem;
-use super::runs::id;
+use super::runs::known;
 use crate::store::rows::ArtifactRow;
 use axum::Json;
 use axum::body::Body;
@@ -52,10 +52,7 @@ pub(super) struct ArtifactList {
 }
 
 async fn rows(api: &Api, run: &str) -> Result<Vec<ArtifactRow>, Problem> {
-    let id = id(run)?;
-    if api.store.run(id.as_str()).await?.is_none() {
-        return Err(Problem::missing("run", id.as_str()));
-    }
+    let id = known(api, run).await?;
     Ok(api.store.artifacts(id.as_str()).await?)
 }
 

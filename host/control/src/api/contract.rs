@@ -4,7 +4,7 @@
 //! Runs once the caller is known and before a handler, which then finds every field of its
 //! body and every key of its query there, known, of its type and in its range.
 
-use super::extract::BODY_BYTES_MAX;
+use super::extract::{BODY_BYTES_MAX, BODY_TIME_MAX};
 use super::problem::Problem;
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
@@ -223,7 +223,12 @@ pub(super) async fn keep(
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let bytes = match to_bytes(body, BODY_BYTES_MAX).await {
+    let slow = || {
+        let detail = format!("the body did not arrive within {} s", BODY_TIME_MAX.as_secs());
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-incomplete", detail).into_response()
+    };
+    let Ok(read) = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await else { return slow() };
+    let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) if error.source().is_some_and(|source| source.is::<LengthLimitError>()) => {
             let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");

@@ -1,26 +1,43 @@
 //! A run's events as they become durable: server-sent events that resume.
 
 use super::Api;
+use super::auth::Revoked;
 use super::extract::Path;
 use super::problem::Problem;
-use super::runs::id;
+use super::runs::known;
 use crate::clock;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::Future;
 
-/// The number of the last event that a client has, from `Last-Event-ID`.
-pub(super) fn last_event_id(headers: &HeaderMap) -> u64 {
-    headers.get("last-event-id").and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok()).unwrap_or(0)
+/// The header in which a client that comes back tells what it has.
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// The number of the last event that a client has, from `Last-Event-ID`; 0 without one.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Result<u64, Problem> {
+    match headers.get(LAST_EVENT_ID).map(|value| value.to_str().ok().and_then(|text| text.parse().ok())) {
+        None => Ok(0),
+        Some(Some(last)) => Ok(last),
+        Some(None) => Err(Problem::bad_request("invalid-last-event-id", "`Last-Event-ID` has to be a whole number")
+            .hint("send the `id` of the last event that you have, or leave the header out")),
+    }
 }
 
 /// A stream that asks for more whenever the run has news. `fetch` returns what comes after
-/// a number, each with its own; the stream ends with the run.
-pub(super) fn follow<F, R>(api: Api, run: String, after: u64, fetch: F) -> impl Stream<Item = Result<Event, Infallible>>
+/// a number, each with its own; the stream ends with the run, and when its reader's token is
+/// revoked.
+pub(super) fn follow<F, R>(
+    api: Api,
+    run: String,
+    after: u64,
+    Revoked(revoked): Revoked,
+    fetch: F,
+) -> impl Stream<Item = Result<Event, Infallible>>
 where
     F: Fn(Api, String, u64) -> R + Send,
     R: Future<Output = Result<Vec<(u64, Event)>, sqlx::Error>> + Send,
@@ -60,23 +77,24 @@ where
             state.waiting.extend(found.into_iter().map(|(_, event)| event));
         }
     })
+    .take_until(revoked.cancelled_owned())
 }
 
 /// Streams what happens to a run, from its beginning or from `Last-Event-ID`, until it ends.
 /// The last event is `end`.
-#[utoipa::path(get, path = "/v1/runs/{run}/events", tag = "runs", params(("run" = String, Path)),
+#[utoipa::path(get, path = "/v1/runs/{run}/events", tag = "runs", params(("run" = String, Path),
+        ("Last-Event-ID" = Option<u64>, Header, description = "goes on after the event of this `id`")),
     responses((status = 200, description = "server-sent events", content_type = "text/event-stream", body = String),
         (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn stream_events(
     State(api): State<Api>,
+    Extension(revoked): Extension<Revoked>,
     Path(run): Path<String>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let id = id(&run)?;
-    if api.store.run(id.as_str()).await?.is_none() {
-        return Err(Problem::missing("run", id.as_str()));
-    }
-    let events = follow(api, id.to_string(), last_event_id(&headers), |api, run, after| async move {
+    let id = known(&api, &run).await?;
+    let after = last_event_id(&headers)?;
+    let events = follow(api, id.to_string(), after, revoked, |api, run, after| async move {
         let events = api.store.events(&run, after).await?;
         Ok(events
             .into_iter()

@@ -7,9 +7,12 @@ use axum::http::{StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
+use std::time::Duration;
 
 /// The largest body of a request, in bytes.
 pub(super) const BODY_BYTES_MAX: usize = 1 << 20;
+/// How long a body may take to arrive.
+pub(super) const BODY_TIME_MAX: Duration = Duration::from_secs(30);
 /// How much of a body that is too large is read and thrown away, so that its sender is
 /// there to hear why it is refused. Whoever sends more is cut off.
 const DRAINED_BYTES_MAX: usize = 16 << 20;
@@ -21,13 +24,17 @@ pub(super) async fn refuse_large(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let mut body = request.into_body().into_data_stream();
-    let mut read = 0;
-    while let Some(Ok(piece)) = body.next().await {
-        read += piece.len();
-        if read > DRAINED_BYTES_MAX {
-            break;
+    let drain = async {
+        let mut read = 0;
+        while let Some(Ok(piece)) = body.next().await {
+            read += piece.len();
+            if read > DRAINED_BYTES_MAX {
+                break;
+            }
         }
-    }
+    };
+    // Whoever drips is told sooner.
+    let _drained = tokio::time::timeout(BODY_TIME_MAX, drain).await.is_ok();
     let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).into_response()
 }

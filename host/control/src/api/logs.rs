@@ -1,16 +1,19 @@
 //! Logs: by pages, and live.
 
 use super::Api;
+use super::auth::Revoked;
 use super::events::{follow, last_event_id};
 use super::extract::{Path, Query};
 use super::problem::Problem;
-use super::runs::id;
-use axum::Json;
+use super::runs::known;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::{Extension, Json};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
+use slipway_domain::RunId;
+use slipway_domain::check::list;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use utoipa::{IntoParams, ToSchema};
@@ -83,10 +86,8 @@ pub(super) async fn get_logs(
     Path(run): Path<String>,
     Query(query): Query<LogQuery>,
 ) -> Result<Json<LogView>, Problem> {
-    let id = id(&run)?;
-    if api.store.run(id.as_str()).await?.is_none() {
-        return Err(Problem::missing("run", id.as_str()));
-    }
+    let id = known(&api, &run).await?;
+    check_stage(&api, &id, query.stage.as_deref()).await?;
     let limit = query.limit.unwrap_or(PAGE);
     let page = api.store.log(id.as_str(), query.stage.as_deref(), query.after.unwrap_or(0), limit).await?;
     let last = page.entries.last().and_then(|entry| entry.get("seq")).and_then(serde_json::Value::as_u64);
@@ -94,23 +95,35 @@ pub(super) async fn get_logs(
     Ok(Json(LogView { entries: page.entries, next }))
 }
 
+/// Refuses a stage that the run does not have.
+async fn check_stage(api: &Api, run: &RunId, stage: Option<&str>) -> Result<(), Problem> {
+    let Some(stage) = stage else { return Ok(()) };
+    let stages = api.store.stages(run.as_str()).await?;
+    let names: Vec<&str> = stages.iter().map(|stage| stage.name.as_str()).collect();
+    if names.contains(&stage) {
+        return Ok(());
+    }
+    let problem = Problem::missing("stage", stage).field("stage");
+    Err(problem.hint(format!("the stages of this run are {}", list(&names))))
+}
+
 /// Streams a run's log, from its beginning or from `Last-Event-ID`, until the run ends. Each
 /// event's data is an entry; the last event is `end`.
-#[utoipa::path(get, path = "/v1/runs/{run}/logs/stream", tag = "logs", params(("run" = String, Path), StreamQuery),
+#[utoipa::path(get, path = "/v1/runs/{run}/logs/stream", tag = "logs", params(("run" = String, Path), StreamQuery,
+        ("Last-Event-ID" = Option<u64>, Header, description = "goes on after the entry of this `id`")),
     responses((status = 200, description = "server-sent events", content_type = "text/event-stream", body = String),
         (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn stream_logs(
     State(api): State<Api>,
+    Extension(revoked): Extension<Revoked>,
     Path(run): Path<String>,
     Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    let id = id(&run)?;
-    if api.store.run(id.as_str()).await?.is_none() {
-        return Err(Problem::missing("run", id.as_str()));
-    }
-    let after = last_event_id(&headers).max(query.after.unwrap_or(0));
-    let entries = follow(api, id.to_string(), after, move |api, run, after| {
+    let id = known(&api, &run).await?;
+    check_stage(&api, &id, query.stage.as_deref()).await?;
+    let after = last_event_id(&headers)?.max(query.after.unwrap_or(0));
+    let entries = follow(api, id.to_string(), after, revoked, move |api, run, after| {
         let stage = query.stage.clone();
         async move {
             let page = api.store.log(&run, stage.as_deref(), after, PAGE).await?;

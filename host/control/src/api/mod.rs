@@ -100,9 +100,19 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .routes(routes!(tokens::revoke_token))
 }
 
+/// What anybody may ask; served by `service` without the check of a token.
+fn open_routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(service::healthy)).routes(routes!(service::ready))
+}
+
 /// The OpenAPI document.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().merge(admin_routes()).into_openapi()
+    let mut document = routes().merge(admin_routes()).merge(open_routes()).into_openapi();
+    for path in document.paths.paths.values_mut() {
+        let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+        operations.into_iter().flatten().for_each(problem::as_problems);
+    }
+    document
 }
 
 /// Puts the check of a worker's token before the routes of workers.

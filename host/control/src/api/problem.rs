@@ -11,6 +11,9 @@ use serde::Serialize;
 use slipway_domain::run::InvalidTransition;
 use utoipa::ToSchema;
 
+/// The media type of a problem (RFC 9457 §3).
+const CONTENT_TYPE: &str = "application/problem+json";
+
 /// What went wrong with a request.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub(super) struct Problem {
@@ -139,7 +142,7 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
         }
@@ -168,6 +171,7 @@ impl From<CommitError> for Problem {
 impl From<git::Error> for Problem {
     fn from(error: git::Error) -> Self {
         use git::Error;
+        let is_short_id = |name: &str| (4..40).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_hexdigit());
         let (status, code, hint) = match &error {
             Error::NotARepository { .. } => (
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -177,6 +181,11 @@ impl From<git::Error> for Problem {
             Error::InvalidReference(_) => {
                 (StatusCode::BAD_REQUEST, "invalid-reference", Some("give a branch, a tag, or a full commit id"))
             }
+            Error::UnknownReference { reference, .. } if is_short_id(reference) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "unknown-reference",
+                Some("a commit is named by all 40 digits of its id, as `git rev-parse` shows it"),
+            ),
             Error::UnknownReference { .. } => (
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "unknown-reference",
@@ -245,7 +254,8 @@ impl From<InvalidTransition> for Problem {
 impl From<ActError> for Problem {
     fn from(error: ActError) -> Self {
         match error {
-            ActError::Release(error) => Self::new(StatusCode::CONFLICT, "no-release", error.to_string()),
+            ActError::Release(error) => Self::new(StatusCode::CONFLICT, "no-release", error.to_string())
+                .hint("an app goes back one release; to run an older version, trigger its tag again"),
             ActError::NotAnApp(_)
             | ActError::NotHealthy
             | ActError::Fenced
@@ -253,6 +263,17 @@ impl From<ActError> for Problem {
             | ActError::Blobs(_)
             | ActError::Store(_)
             | ActError::Read(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// Tells the type of problems, which the attributes of the handlers leave out.
+pub(super) fn as_problems(operation: &mut utoipa::openapi::path::Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        if let (true, utoipa::openapi::RefOr::T(response)) = (status.ends_with("XX"), response)
+            && let Some(content) = response.content.shift_remove("application/json")
+        {
+            response.content.insert(CONTENT_TYPE.to_owned(), content);
         }
     }
 }

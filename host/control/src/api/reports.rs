@@ -3,7 +3,7 @@
 use super::Api;
 use super::extract::Path;
 use super::problem::Problem;
-use super::runs::id;
+use super::runs::known;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
@@ -60,10 +60,7 @@ struct ChangeView {
 #[utoipa::path(get, path = "/v1/runs/{run}/reports", tag = "reports", params(("run" = String, Path)),
     responses((status = 200, body = ReportView), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn get_reports(State(api): State<Api>, Path(run): Path<String>) -> Result<Json<ReportView>, Problem> {
-    let id = id(&run)?;
-    if api.store.run(id.as_str()).await?.is_none() {
-        return Err(Problem::missing("run", id.as_str()));
-    }
+    let id = known(&api, &run).await?;
     let cases = api.store.test_cases(id.as_str()).await?;
     let count = |outcome: &str| cases.iter().filter(|row| row.case.outcome == outcome).count();
     let (passed, failed, skipped) = (count("passed"), count("failed"), count("skipped"));

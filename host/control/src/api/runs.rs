@@ -8,6 +8,7 @@ use super::problem::Problem;
 use super::views::RunView;
 use crate::scheduler::RunRequest;
 use crate::store::RunFilter;
+use crate::store::rows::RunRow;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::{Extension, Json};
@@ -199,7 +200,7 @@ async fn wait(api: &Api, id: &RunId, time: Duration) -> Result<(), Problem> {
     let until = tokio::time::Instant::now() + time;
     let mut news = api.scheduler.changes().listen(id.as_str());
     loop {
-        let run = api.store.run(id.as_str()).await?.ok_or_else(|| Problem::missing("run", id.as_str()))?;
+        let run = find(api, id).await?;
         if run.ended_at.is_some() {
             return Ok(());
         }
@@ -217,10 +218,7 @@ pub(super) async fn cancel_run(
     Extension(caller): Extension<Caller>,
     Path(run): Path<String>,
 ) -> Result<(StatusCode, Json<RunView>), Problem> {
-    let id = id(&run)?;
-    if api.store.run(id.as_str()).await?.is_none() {
-        return Err(Problem::missing("run", id.as_str()));
-    }
+    let id = known(&api, &run).await?;
     let cancelled = api.scheduler.cancel(&id, &caller.0).map_err(|error| {
         let detail = format!("run `{id}` is not cancelled: {error}");
         Problem::new(StatusCode::CONFLICT, "conflict", detail)
@@ -231,8 +229,17 @@ pub(super) async fn cancel_run(
 }
 
 async fn show(api: &Api, id: &RunId) -> Result<RunView, Problem> {
-    let row = api.store.run(id.as_str()).await?.ok_or_else(|| Problem::missing("run", id.as_str()))?;
-    Ok(RunView::load(&api.scheduler, row).await?)
+    Ok(RunView::load(&api.scheduler, find(api, id).await?).await?)
+}
+
+async fn find(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
+    api.store.run(id.as_str()).await?.ok_or_else(|| Problem::missing("run", id.as_str()))
+}
+
+/// The id of a run that is there.
+pub(super) async fn known(api: &Api, text: &str) -> Result<RunId, Problem> {
+    let id = id(text)?;
+    find(api, &id).await.map(|_| id)
 }
 
 pub(super) fn id(text: &str) -> Result<RunId, Problem> {

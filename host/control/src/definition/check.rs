@@ -82,18 +82,12 @@ pub fn check(
             });
             Ok(Checked { definition: definition.clone(), stages: stages.collect() })
         }
-        Ok(_) => Err(locate(source, &problems)),
+        Ok(_) => Err(source.locate_all(&problems)),
         Err(more) => {
             problems.extend(more);
-            Err(locate(source, &problems))
+            Err(source.locate_all(&problems))
         }
     }
-}
-
-fn locate(source: &Source, problems: &[Problem]) -> Vec<Diagnostic> {
-    let mut found: Vec<Diagnostic> = problems.iter().map(|problem| source.locate(problem)).collect();
-    found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-    found
 }
 
 /// The most values in a stage's `with`: checking them takes time for each part of the schema.

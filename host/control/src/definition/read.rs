@@ -34,7 +34,7 @@ pub fn read(text: &str) -> (Source, Result<Definition, Vec<Diagnostic>>) {
     let problems = reader.problems;
     let result = match definition {
         Some(definition) if problems.is_empty() => Ok(definition),
-        Some(_) | None => Err(problems.iter().map(|problem| source.locate(problem)).collect()),
+        Some(_) | None => Err(source.locate_all(&problems)),
     };
     (source, result)
 }

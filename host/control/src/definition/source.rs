@@ -1,8 +1,14 @@
 //! The text of a pipeline file, and where in it something stands.
 
 use slipway_domain::check::{Place, Problem};
+use slipway_domain::text::cut;
 use std::collections::BTreeMap;
 use std::ops::Range;
+
+/// How many mistakes of a file are told.
+const DIAGNOSTICS_MAX: usize = 100;
+/// The longest text of a message or a hint, in bytes.
+const MESSAGE_BYTES_MAX: usize = 600;
 
 /// The text, with the place of each key and value in it.
 #[derive(Debug, Clone, Default)]
@@ -82,8 +88,29 @@ impl Source {
         (0..=place.len()).rev().find_map(|length| self.spans.get(place.get(..length)?)).cloned().unwrap_or(0..0)
     }
 
+    /// Gives problems their lines and columns, in the order of the text. Of very many the first
+    /// are told, and how many more there are.
+    pub fn locate_all(&self, problems: &[Problem]) -> Vec<Diagnostic> {
+        let mut found: Vec<Diagnostic> = problems.iter().map(|problem| self.locate(problem)).collect();
+        found.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+        if found.len() > DIAGNOSTICS_MAX {
+            let next = found.get(DIAGNOSTICS_MAX).map_or(0..0, |next| next.span.clone());
+            let more = found.len() - DIAGNOSTICS_MAX;
+            found.truncate(DIAGNOSTICS_MAX);
+            let hint = Some("mend those above first; many of the others may have the same cause".to_owned());
+            found.push(self.diagnostic(
+                "too-many-mistakes",
+                format!("from here on there are {more} more mistakes"),
+                hint,
+                next,
+                Vec::new(),
+            ));
+        }
+        found
+    }
+
     /// Gives a problem its line and column.
-    pub fn locate(&self, problem: &Problem) -> Diagnostic {
+    fn locate(&self, problem: &Problem) -> Diagnostic {
         let Problem { code, place: Place(place), message, hint } = problem;
         self.diagnostic(code, message.clone(), hint.clone(), self.span(place), place.clone())
     }
@@ -102,8 +129,9 @@ impl Source {
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         Diagnostic {
             code: code.to_owned(),
-            message,
-            hint,
+            // They repeat words of the file, which may be as long as that.
+            message: cut(message, MESSAGE_BYTES_MAX),
+            hint: hint.map(|hint| cut(hint, MESSAGE_BYTES_MAX)),
             line: u32::try_from(line).unwrap_or(u32::MAX),
             column: u32::try_from(column).unwrap_or(u32::MAX),
             span,

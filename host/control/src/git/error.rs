@@ -1,6 +1,7 @@
 //! Why git did not do what was asked.
 
 use super::location::Location;
+use slipway_domain::text::is_deceptive;
 use std::io;
 
 /// Why git did not do what was asked.
@@ -95,7 +96,7 @@ impl Error {
             .map(|line| line.trim_start_matches("fatal: ").trim_start_matches("error: ").trim())
             .find(|line| !line.is_empty() && !line.starts_with("warning: "))
             .unwrap_or("git gave no reason");
-        let line = line.chars().take(300).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+        let line = line.chars().take(300).map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect();
         if own().any(|line| DAMAGE.iter().any(|damage| line.contains(damage))) {
             return Self::Damaged { location: String::new(), message: line };
         }

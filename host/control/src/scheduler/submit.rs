@@ -130,7 +130,7 @@ impl Scheduler {
                 message: format!("the file names pipeline `{}`, and this is pipeline `{name}`", definition.name),
                 hint: Some(format!("write `name = \"{name}\"`, or add the repository as `{}`", definition.name)),
             };
-            return Err(invalid(vec![source.locate(&problem)]));
+            return Err(invalid(source.locate_all(&[problem])));
         }
         let uses: Vec<_> = definition.stages.iter().map(|stage| stage.uses.clone()).collect();
         let catalog = self.plugins.catalog(&uses, &self.git, location, revision).await?;
