@@ -39,34 +39,32 @@ fn a_sound_file_is_read_whole() {
     assert_eq!(deploy.needs, [StageName::new("build").unwrap()]);
 }
 
+/// What is wrong in a text, with the code, the line and the way out that are told.
+const MISTAKES: &[(&str, &str, u32, Option<&str>)] = &[
+    ("name = \"hello", "syntax", 1, None),
+    ("name = \"hello\"\nnmae = 1", "unknown-key", 2, Some("did you mean `name`?")),
+    ("[stages.build]\nuses = \"cargo@1\"", "missing-key", 1, Some("add `name = \"shop\"`")),
+    ("name = \"Hello World\"", "invalid-name", 1, None),
+    ("name = 3", "wrong-type", 1, None),
+    (
+        "name = \"a\"\n[stages.build]\nuses = \"cargo\"",
+        "invalid-uses",
+        3,
+        Some("write `cargo@1`, or `./path/to/plugin.wasm`"),
+    ),
+    ("name = \"a\"\n[stages.build]\nneeds = []", "missing-key", 2, Some("add `uses = \"cargo@1\"`")),
+    ("name = \"a\"\n[stages.Build]\nuses = \"cargo@1\"", "invalid-name", 2, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nneeds = \"x\"", "wrong-type", 4, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.tool = []", "unknown-key", 4, Some("did you mean `tools`?")),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ntimeout_seconds = 0", "out-of-range", 4, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nmemory_mib = 1", "out-of-range", 4, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"./../x.wasm\"", "invalid-uses", 3, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nwith = 3", "wrong-type", 4, None),
+];
+
 #[test]
 fn each_mistake_is_shown_where_it_stands() {
-    for (broken, code, line, shown) in [
-        ("name = \"hello", "syntax", 1, None),
-        ("name = \"hello\"\nnmae = 1", "unknown-key", 2, Some("did you mean `name`?")),
-        ("[stages.build]\nuses = \"cargo@1\"", "missing-key", 1, Some("add `name = \"shop\"`")),
-        ("name = \"Hello World\"", "invalid-name", 1, None),
-        ("name = 3", "wrong-type", 1, None),
-        (
-            "name = \"a\"\n[stages.build]\nuses = \"cargo\"",
-            "invalid-uses",
-            3,
-            Some("write `cargo@1`, or `./path/to/plugin.wasm`"),
-        ),
-        ("name = \"a\"\n[stages.build]\nneeds = []", "missing-key", 2, Some("add `uses = \"cargo@1\"`")),
-        ("name = \"a\"\n[stages.Build]\nuses = \"cargo@1\"", "invalid-name", 2, None),
-        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nneeds = \"x\"", "wrong-type", 4, None),
-        (
-            "name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.tool = []",
-            "unknown-key",
-            4,
-            Some("did you mean `tools`?"),
-        ),
-        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ntimeout_seconds = 0", "out-of-range", 4, None),
-        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nmemory_mib = 1", "out-of-range", 4, None),
-        ("name = \"a\"\n[stages.b]\nuses = \"./../x.wasm\"", "invalid-uses", 3, None),
-        ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nwith = 3", "wrong-type", 4, None),
-    ] {
+    for &(broken, code, line, shown) in MISTAKES {
         let found = diagnostics(broken);
         assert_eq!(found.len(), 1, "{broken}: {found:?}");
         assert_eq!((found[0].code.as_str(), found[0].line), (code, line), "{broken}: {found:?}");
@@ -142,4 +140,47 @@ fn of_very_many_mistakes_the_first_are_told_and_long_words_are_cut() {
     );
     let found = read(&format!("name = \"shop\"\n{} = 1\n", "x".repeat(100_000))).1.unwrap_err();
     assert!(found.iter().all(|diagnostic| diagnostic.message.len() < 700), "{}", found[0].message.len());
+}
+
+/// Editors complete and check a file by the published schema, which is held to the reader here.
+#[test]
+fn the_published_schema_takes_and_refuses_what_the_reader_does() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../../../docs/schemas/pipeline.json")).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let takes = |text: &str| validator.is_valid(&toml::from_str::<serde_json::Value>(text).unwrap());
+    assert!(takes(GOOD), "{:?}", validator.iter_errors(&toml::from_str(GOOD).unwrap()).collect::<Vec<_>>());
+    let mut compared = 0;
+    for &(broken, code, ..) in MISTAKES.iter().filter(|(_, code, ..)| *code != "syntax") {
+        // The rest of a path in the repository is beyond a pattern.
+        if !broken.contains("./../") {
+            assert!(!takes(broken), "{code}: {broken}");
+            compared += 1;
+        }
+    }
+    assert!(compared >= 10, "{compared}");
+    // No key is known to one of them only.
+    let keys = |pointer: &str| -> Vec<String> {
+        schema.pointer(pointer).unwrap().as_object().unwrap().keys().cloned().collect()
+    };
+    let value = |key: &str| match key {
+        "with" | "grant" | "when" => "{}",
+        "needs" | "push" | "tag" if key != "tag" => "[]",
+        "pull_request" => "true",
+        "timeout_seconds" | "memory_mib" => "60",
+        _ => "\"cargo@1\"",
+    };
+    for key in keys("/$defs/stage/properties") {
+        let uses = if key == "uses" { "" } else { "uses = \"cargo@1\"\n" };
+        let text = format!("name = \"a\"\n[stages.b]\n{uses}{key} = {}\n", value(&key));
+        assert!(read(&text).1.is_ok(), "{text}");
+    }
+    for key in keys("/properties/on/properties") {
+        let value = if key == "tag" { "[]" } else { value(&key) };
+        assert!(read(&format!("name = \"a\"\n[on]\n{key} = {value}\n")).1.is_ok(), "{key}");
+    }
+    for key in keys("/$defs/stage/properties/grant/properties") {
+        let text = format!("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.{key} = [\"x\"]\n");
+        assert!(read(&text).1.is_ok(), "{text}");
+    }
 }
