@@ -214,6 +214,10 @@ async fn meets_limits() {
     let log = server.log(run["id"].as_str().unwrap()).await;
     let longest = log.iter().map(|entry| entry.to_string().len()).max().unwrap();
     assert!(longest < 66 << 10, "{longest}");
+    let reports = server.get(&format!("/v1/runs/{}/reports", run["id"].as_str().unwrap())).await;
+    let details = &reports["test_cases"][0]["details"];
+    assert_eq!((&details["file"], &details["line"]), (&"src/lib.rs".into(), &"7".into()), "{details}");
+    assert!(details["stdout"].as_str().unwrap().ends_with("bytes cut)"), "{details}");
     let step = log.iter().find(|entry| entry["level"] == "step").unwrap()["message"].as_str().unwrap();
     assert!(step.len() < 1_100 && step.ends_with("bytes cut)"), "{step}");
 }

@@ -165,7 +165,7 @@ pub struct TestCase {
     pub time_us: Option<u64>,
     /// Why it failed or was skipped.
     pub message: Option<String>,
-    /// More facts. They are on the journal with the call, and in no other place yet.
+    /// More facts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub details: Vec<(String, String)>,
 }

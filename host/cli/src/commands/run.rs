@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use slipway_control::definition::{BYTES_MAX, FILE, decode, read};
 use slipway_control::git::snapshot;
+use slipway_control::store::SCHEMA_VERSION;
 use slipway_control::{Options, Running};
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,7 +48,7 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
         }
     };
     // Kept from run to run, so that caches are warm the next time.
-    let data = cache().join("run").join(key(&folder));
+    let data = cache().join("run").join(format!("{}-v{SCHEMA_VERSION}", key(&folder)));
     let repository = data.join("snapshot.git");
     let revision = snapshot(&folder, &repository).await.context("cannot take the folder's files as they are")?;
 

@@ -7,6 +7,7 @@ use super::runs::known;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// What the stages of a run have reported.
@@ -39,6 +40,9 @@ struct TestCaseView {
     time_us: Option<u64>,
     /// Why it failed or was skipped.
     message: Option<String>,
+    /// More facts, such as `file`, `line` and `stdout`. Of those with the same name, the last.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    details: BTreeMap<String, String>,
 }
 
 /// One change that a deployment would make.
@@ -71,6 +75,7 @@ pub(super) async fn get_reports(State(api): State<Api>, Path(run): Path<String>)
         outcome: row.case.outcome,
         time_us: row.case.time_us,
         message: row.case.message,
+        details: row.case.details.into_iter().collect(),
     });
     let changes = api.store.changes(id.as_str()).await?.into_iter().map(|row| ChangeView {
         stage: row.stage,

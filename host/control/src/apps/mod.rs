@@ -341,6 +341,8 @@ impl Apps {
     async fn turn(&self, app: &AppName, held: Held<'_>) -> Result<tokio::sync::OwnedMutexGuard<()>, ActError> {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            // A turn that nobody has or waits for is not kept.
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(turns.entry(app.clone()).or_default())
         };
         let turn = turn.lock_owned().await;

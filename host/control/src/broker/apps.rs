@@ -31,8 +31,7 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
         Call::Address { app } => Ok(Reply::Address { url: apps.address(&name(app)?) }),
         Call::Release { app, digest } => {
             let app = name(app)?;
-            let known =
-                context.inputs.iter().flat_map(|input| &input.artifacts).any(|artifact| artifact.digest == *digest);
+            let known = broker.scheduler.is_input(&context.run, &context.stage, digest);
             let digest = Digest::new(digest.clone()).ok().filter(|_| known).ok_or_else(|| {
                 let message = format!("`{}` is not an artifact of a stage that this one needs", digest.escape_debug());
                 Failure::new("unknown-artifact", message)

@@ -55,8 +55,8 @@ enum Keep {
     Nothing,
     Artifact(u64, slipway_protocol::lease::Artifact),
     Output(u64, String, String),
-    /// How many were reported before, and are now, and the size of the new ones in bytes.
-    Reported(u64, u64, u64),
+    /// How many are reported now, and the size of the new ones in bytes.
+    Reported(u64, u64),
 }
 
 impl Done {
@@ -70,35 +70,21 @@ impl Done {
 }
 
 impl Keep {
-    /// Changes it, or refuses what no longer fits: a call is decided upon by what was left when
-    /// it came, and a worker that is not ours may not wait for the answer before the next.
-    fn apply(self, left: &mut Left) -> Result<(), Reply> {
+    /// Changes it. A call is decided upon by what was left when it came, and a lease has one call
+    /// at a time.
+    fn apply(self, left: &mut Left) {
         match self {
             Self::Nothing => {}
-            Self::Artifact(epoch, artifact) => {
-                if left.artifacts.iter().any(|(_, before)| before.name == artifact.name) {
-                    return Err(out_of_turn());
-                }
-                left.artifacts.push((epoch, artifact));
-            }
+            Self::Artifact(epoch, artifact) => left.artifacts.push((epoch, artifact)),
             Self::Output(epoch, name, value) => {
                 left.outputs.insert(name, (epoch, value));
             }
-            Self::Reported(before, now, bytes) => {
-                if left.reported != before {
-                    return Err(out_of_turn());
-                }
+            Self::Reported(now, bytes) => {
                 left.reported = now;
                 left.reported_bytes = left.reported_bytes.saturating_add(bytes);
             }
         }
-        Ok(())
     }
-}
-
-fn out_of_turn() -> Reply {
-    let message = "another call of this attempt was answered meanwhile: make one after the other";
-    Reply::Refused(Failure::new("out-of-turn", message))
 }
 
 impl Broker {
@@ -121,10 +107,10 @@ impl Broker {
                 // takes time or reaches outside, does not hold up the connection.
                 if let Some(done) = self.decide(&context, &call) {
                     drop(journalled);
-                    self.finish(&context, done);
+                    self.finish(*context, done);
                 } else {
                     let broker = self.clone();
-                    tokio::spawn(async move { broker.act(&context, &call, Some(journalled)).await });
+                    tokio::spawn(async move { broker.act(*context, &call, Some(journalled)).await });
                 }
             }
             Taken::Answered(reply) => {
@@ -165,14 +151,14 @@ impl Broker {
             }
             None => {
                 if let Some(context) = self.scheduler.again(epoch, seq) {
-                    self.act(&context, call, None).await;
+                    self.act(context, call, None).await;
                 }
             }
         }
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other call that takes time is of `apps`")]
-    async fn act(&self, context: &CallContext, call: &Call, journalled: Option<Ticket>) {
+    async fn act(&self, context: CallContext, call: &Call, journalled: Option<Ticket>) {
         // Nothing outside may change before it is known that it was asked for.
         if let Some(journalled) = journalled
             && let Err(error) = journalled.durable().await
@@ -180,19 +166,19 @@ impl Broker {
             tracing::error!(%error, "a call was not journalled, so it is not acted upon");
             return;
         }
-        let done = match self.decide(context, call) {
+        let done = match self.decide(&context, call) {
             Some(done) => done,
             None => match call {
                 Call::PutArtifact { name, media_type, digest } => {
-                    artifacts::put(self, context, name, media_type, digest).await
+                    artifacts::put(self, &context, name, media_type, digest).await
                 }
-                other => apps::act(self, context, other).await,
+                other => apps::act(self, &context, other).await,
             },
         };
         self.finish(context, done);
     }
 
-    fn finish(&self, context: &CallContext, done: Done) {
+    fn finish(&self, context: CallContext, done: Done) {
         let Done { reply, writes, keep } = done;
         self.scheduler.reply(context, reply, writes, |left| keep.apply(left));
     }

@@ -14,6 +14,8 @@ const REPORTS_MAX: u64 = 100_000;
 const BYTES_MAX: u64 = 16 << 20;
 /// The longest name, in bytes.
 const NAME_BYTES_MAX: usize = 1 << 10;
+/// The most facts of a test.
+const DETAILS_MAX: usize = 32;
 /// The longest message, in bytes.
 const MESSAGE_BYTES_MAX: usize = 64 << 10;
 
@@ -37,15 +39,21 @@ pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
             outcome: case.outcome.clone(),
             time_us: case.time_us,
             message: case.message.as_deref().map(|message| cut(message, MESSAGE_BYTES_MAX)),
-            // On the journal with the call; rows have no place for them yet.
-            details: Vec::new(),
+            details: case
+                .details
+                .iter()
+                .take(DETAILS_MAX)
+                .map(|(name, value)| (cut(name, NAME_BYTES_MAX), cut(value, MESSAGE_BYTES_MAX)))
+                .collect(),
         };
-        bytes += size(&[&case.suite, &case.name, case.message.as_deref().unwrap_or_default()]);
+        let details = case.details.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
+        let texts = [&case.suite, &case.name, case.message.as_deref().unwrap_or_default()].into_iter().chain(details);
+        bytes += size(&texts.collect::<Vec<_>>());
         let (run, stage) = (context.run.to_string(), context.stage.to_string());
         writes.push(Write::TestCase(TestCaseRow { run, stage, epoch: context.epoch, seq, case }));
     }
     match fits(context, bytes) {
-        Ok(()) => Done { reply: Reply::Done, writes, keep: Keep::Reported(before, after, bytes) },
+        Ok(()) => Done { reply: Reply::Done, writes, keep: Keep::Reported(after, bytes) },
         Err(refused) => refused,
     }
 }
@@ -77,11 +85,7 @@ pub(super) fn change(
     let texts = [&row.action, &row.object, row.before.as_deref().unwrap_or(""), row.after.as_deref().unwrap_or("")];
     let bytes = size(&texts);
     match fits(context, bytes) {
-        Ok(()) => Done {
-            reply: Reply::Done,
-            writes: vec![Write::Change(row)],
-            keep: Keep::Reported(context.left.reported, seq, bytes),
-        },
+        Ok(()) => Done { reply: Reply::Done, writes: vec![Write::Change(row)], keep: Keep::Reported(seq, bytes) },
         Err(refused) => refused,
     }
 }

@@ -22,8 +22,7 @@ fn context(phase: &str, grants: &[Capability]) -> CallContext {
         epoch: 1,
         seq: 1,
         grants: grants.iter().cloned().collect::<Grants>(),
-        left: Left::default(),
-        inputs: Vec::new(),
+        left: Arc::default(),
         revision: "a".repeat(40),
         version: None,
         tier: "protected".into(),
@@ -110,7 +109,8 @@ fn outputs_have_names_and_limits() {
     }
     assert_eq!(reply_code(&run::set_output(&context, "a", &"x".repeat(65_537))), "too-large");
     let mut full = context;
-    full.left.outputs = (0..256).map(|number| (number.to_string(), (1, String::new()))).collect();
+    let outputs = (0..256).map(|number| (number.to_string(), (1, String::new()))).collect();
+    full.left = Arc::new(Left { outputs, ..Left::default() });
     assert_eq!(reply_code(&run::set_output(&full, "a", "x")), "too-many");
     assert_eq!(reply_code(&run::set_output(&full, "0", "x")), "done", "one that is there can change");
 }
@@ -129,7 +129,7 @@ fn test_cases_have_outcomes_and_limits() {
     let done = reports::test_cases(&context, &[case("passed"), case("failed"), case("skipped")]);
     assert_eq!((reply_code(&done), done.writes.len()), ("done", 3));
     assert_eq!(reply_code(&reports::test_cases(&context, &[case("great")])), "invalid-outcome");
-    context.left.reported = 100_000;
+    context.left = Arc::new(Left { reported: 100_000, ..Left::default() });
     assert_eq!(reply_code(&reports::test_cases(&context, &[case("passed")])), "too-many");
 }
 
@@ -150,7 +150,7 @@ fn the_reports_of_a_stage_have_a_limit_of_bytes() {
         if reply_code(&done) == "too-large" {
             break;
         }
-        assert!(done.keep.apply(&mut context.left).is_ok());
+        done.keep.apply(Arc::make_mut(&mut context.left));
         taken += 1;
     }
     assert!((260..280).contains(&taken), "{taken} of 60 KiB in 16 MiB");

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 /// Variables of our own environment that git may see: where to find certificates and
 /// the way out of a closed network.
@@ -63,9 +64,13 @@ pub(super) fn git(repository: Option<&Path>) -> Command {
     command
 }
 
+/// How many git processes run at once; others wait for their turn.
+static PLACES: Semaphore = Semaphore::const_new(16);
+
 /// Runs a command to its end and returns what it printed, or what git complained about.
 pub(super) async fn run(mut command: Command, limit: Duration) -> Result<Vec<u8>, Error> {
     let cannot = |source| Error::Io { what: "cannot run git", source };
+    let _place = PLACES.acquire().await.map_err(|closed| cannot(io::Error::other(closed)))?;
     let mut child = match command.spawn() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoGit),
         spawned => spawned.map_err(cannot)?,

@@ -68,6 +68,8 @@ impl Git {
     async fn fetch_in_turn(&self, location: &Location, revision: &Revision) -> Result<(), Error> {
         let turn = {
             let mut fetching = self.state.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+            // A turn that nobody has or waits for is not kept.
+            fetching.retain(|_, turn| Arc::strong_count(turn) > 1);
             Arc::clone(fetching.entry(location.clone()).or_default())
         };
         let _turn = turn.lock().await;

@@ -59,6 +59,9 @@ pub enum Error {
     Git(#[from] git::Error),
 }
 
+/// How many components are remembered beside the store.
+const KNOWN_MAX: usize = 1_000;
+
 /// A question to a worker.
 pub struct Question {
     /// Its number.
@@ -191,7 +194,13 @@ impl Plugins {
             }
         };
         let facts = Arc::new(facts(&description, digest));
-        self.state.known.lock().unwrap_or_else(PoisonError::into_inner).insert(digest.clone(), Arc::clone(&facts));
+        let mut known = self.state.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= KNOWN_MAX {
+            // The store still has them.
+            known.clear();
+        }
+        known.insert(digest.clone(), Arc::clone(&facts));
+        drop(known);
         Ok(facts)
     }
 

@@ -106,7 +106,7 @@ pub(super) struct Active {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) times: BTreeMap<StageName, Times>,
     pub(super) attempts: BTreeMap<StageName, AttemptRow>,
-    pub(super) left: BTreeMap<StageName, Left>,
+    pub(super) left: BTreeMap<StageName, Arc<Left>>,
     pub(super) last_event: u64,
     pub(super) last_log_entry: u64,
 }
@@ -135,7 +135,7 @@ impl Active {
 
     /// What the stages that one needs have left for it.
     pub(super) fn inputs(&self, stage: &StageName) -> Vec<Input> {
-        let empty = Left::default();
+        let empty = Arc::default();
         self.pipeline.needs(stage).iter().map(|need| self.left.get(need).unwrap_or(&empty).input(need)).collect()
     }
 

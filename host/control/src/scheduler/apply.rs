@@ -12,6 +12,7 @@ use slipway_domain::stage::StageState;
 use slipway_domain::{Epoch, RunId, StageName};
 use slipway_protocol::message::Metering;
 use slipway_protocol::{FromControl, outcome};
+use std::sync::Arc;
 
 impl Scheduler {
     /// Applies an event to an open run, stores it with the rows that follow, and does what
@@ -77,7 +78,7 @@ impl Scheduler {
         let mut also = vec![Write::Forget { run: lease.run.to_string(), stage: lease.stage.to_string(), epoch }];
         if let Some(active) = inner.runs.get_mut(&lease.run) {
             if let Some(left) = active.left.get_mut(&lease.stage) {
-                left.forget(epoch);
+                Arc::make_mut(left).forget(epoch);
             }
             also.extend(end_attempt(active, &lease.stage, "lost", None));
         }

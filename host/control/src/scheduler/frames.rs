@@ -10,7 +10,6 @@ use slipway_domain::grant::Grants;
 use slipway_domain::outcome::Unhappy;
 use slipway_domain::run::Loss;
 use slipway_domain::{RunId, StageName};
-use slipway_protocol::lease::Input;
 use slipway_protocol::message::{Body, LogEntry, Metering};
 use slipway_protocol::{Call, FromControl, Reply};
 use std::sync::Arc;
@@ -42,9 +41,7 @@ pub struct CallContext {
     /// What the stage may do.
     pub grants: Grants,
     /// What it has left so far.
-    pub left: Left,
-    /// What earlier stages have left for it.
-    pub inputs: Vec<Input>,
+    pub left: Arc<Left>,
     /// The commit.
     pub revision: String,
     /// The version.
@@ -210,7 +207,6 @@ impl Scheduler {
             seq,
             grants: active.pipeline.checked.stages.get(&lease.stage)?.grants.clone(),
             left: active.left.get(&lease.stage).cloned().unwrap_or_default(),
-            inputs: active.inputs(&lease.stage),
             revision: active.row.revision.clone(),
             version: active.row.version.clone(),
             tier: active.row.tier.clone(),
@@ -219,43 +215,35 @@ impl Scheduler {
     }
 
     /// Puts the reply to a call on the journal together with what follows from it, and tells
-    /// the worker. `keep` changes what the stage has left, if the lease still holds; what it
-    /// refuses, because another call has changed that meanwhile, is answered so.
-    pub fn reply(
-        &self,
-        context: &CallContext,
-        reply: Reply,
-        also: Vec<Write>,
-        keep: impl FnOnce(&mut Left) -> Result<(), Reply>,
-    ) {
-        let CallContext { run, stage, epoch, seq, .. } = context;
+    /// the worker. `keep` changes what the stage has left, if the lease still holds.
+    pub fn reply(&self, context: CallContext, reply: Reply, also: Vec<Write>, keep: impl FnOnce(&mut Left)) {
+        let CallContext { run, stage, epoch, seq, left, .. } = context;
+        // So that what is kept is changed where it is.
+        drop(left);
         let mut inner = self.lock();
-        let Some(lease) = inner.leases.get(epoch) else { return };
+        let Some(lease) = inner.leases.get_mut(&epoch) else { return };
         let worker = lease.worker.clone();
-        let kept = inner.runs.get_mut(run).map(|active| keep(active.left.entry(stage.clone()).or_default()));
-        let (reply, also) = match kept {
-            Some(Err(refusal)) => (refusal, Vec::new()),
-            Some(Ok(())) | None => (reply, also),
-        };
-        let Some(lease) = inner.leases.get_mut(epoch) else { return };
-        lease.answering.remove(seq);
-        lease.answered.insert(*seq, reply.clone());
+        lease.answering.remove(&seq);
+        lease.answered.insert(seq, reply.clone());
+        if let Some(active) = inner.runs.get_mut(&run) {
+            keep(Arc::make_mut(active.left.entry(stage.clone()).or_default()));
+        }
         let mut writes = also;
         writes.push(Write::Reply {
             run: run.to_string(),
             stage: stage.to_string(),
-            epoch: *epoch,
-            seq: *seq,
+            epoch,
+            seq,
             reply: serde_json::to_string(&reply).unwrap_or_default(),
             at: now(),
         });
         let ticket = self.store.commit(writes);
         let worker = inner.workers.get(&worker);
         if let Some(worker) = worker {
-            worker.tell(FromControl::Reply { epoch: *epoch, seq: *seq, reply });
+            worker.tell(FromControl::Reply { epoch, seq, reply });
         }
-        let tell = worker.and_then(|worker| worker.acknowledgement(*epoch, *seq));
-        self.settler.after(After { ticket, run: run.to_string(), tell, frame: Some((*epoch, *seq)) });
+        let tell = worker.and_then(|worker| worker.acknowledgement(epoch, seq));
+        self.settler.after(After { ticket, run: run.to_string(), tell, frame: Some((epoch, seq)) });
     }
 }
 

@@ -280,12 +280,16 @@ impl Scheduler {
             .left
             .get(&lease.stage)
             .is_some_and(|left| left.artifacts.iter().any(|(_, artifact)| artifact.digest == digest));
-        let input = active
-            .inputs(&lease.stage)
-            .iter()
-            .flat_map(|input| &input.artifacts)
-            .any(|artifact| artifact.digest == digest);
-        own || input
+        let (run, stage) = (lease.run.clone(), lease.stage.clone());
+        drop(inner);
+        own || self.is_input(&run, &stage, digest)
+    }
+
+    /// Whether a digest is that of an artifact of a stage that this one needs.
+    pub fn is_input(&self, run: &RunId, stage: &StageName, digest: &str) -> bool {
+        let inner = self.lock();
+        let Some(active) = inner.runs.get(run) else { return false };
+        active.inputs(stage).iter().flat_map(|input| &input.artifacts).any(|artifact| artifact.digest == digest)
     }
 
     /// How many bytes may still be uploaded under a lease.
@@ -295,12 +299,18 @@ impl Scheduler {
         if lease.uploads.len() >= UPLOADS_MAX { 0 } else { UPLOAD_BYTES_MAX.saturating_sub(lease.upload_bytes) }
     }
 
-    /// Remembers what was uploaded under a lease.
-    pub fn uploaded(&self, epoch: u64, digest: &str, size: u64) {
-        if let Some(lease) = self.lock().leases.get_mut(&epoch) {
-            lease.uploads.insert(digest.to_owned(), size);
-            lease.upload_bytes = lease.upload_bytes.saturating_add(size);
+    /// Remembers what was uploaded under a lease, or refuses it: of several uploads at once each
+    /// began with the same room before it.
+    pub fn uploaded(&self, epoch: u64, digest: &str, size: u64) -> bool {
+        let mut inner = self.lock();
+        let Some(lease) = inner.leases.get_mut(&epoch) else { return false };
+        let bytes = lease.upload_bytes.saturating_add(size);
+        if bytes > UPLOAD_BYTES_MAX || lease.uploads.len() >= UPLOADS_MAX {
+            return false;
         }
+        lease.uploads.insert(digest.to_owned(), size);
+        lease.upload_bytes = bytes;
+        true
     }
 }
 

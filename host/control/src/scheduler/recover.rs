@@ -16,6 +16,7 @@ use slipway_domain::stage::{End, Rollback, StageState};
 use slipway_domain::{Digest, Epoch, RunId, StageName};
 use slipway_protocol::lease::Artifact;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// How many bits of an epoch number the leases of one start: enough for thousands a second
 /// through a week.
@@ -173,7 +174,8 @@ impl Scheduler {
             let left = left.entry(stage).or_default();
             left.reported = left.reported.max(seq);
         }
-        active.left = left.into_iter().filter_map(|(stage, left)| Some((StageName::new(stage).ok()?, left))).collect();
+        active.left =
+            left.into_iter().filter_map(|(stage, left)| Some((StageName::new(stage).ok()?, Arc::new(left)))).collect();
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ pub mod rows;
 mod write;
 mod writer;
 
-pub use open::Error;
+pub use open::{Error, SCHEMA_VERSION};
 pub use read::{LogPage, RunFilter};
 pub use write::Write;
 pub use writer::{CommitError, Submission, Submitted, Ticket};

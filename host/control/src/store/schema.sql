@@ -159,6 +159,8 @@ CREATE TABLE test_case (
     outcome TEXT NOT NULL,
     time_us INTEGER,
     message TEXT,
+    -- More facts, as a JSON list of pairs; nothing when there are none.
+    details TEXT,
     PRIMARY KEY (run, stage, seq)
 ) STRICT, WITHOUT ROWID;
 

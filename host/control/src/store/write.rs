@@ -267,11 +267,12 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
         )
         .bind(run).bind(stage).bind(name).bind(signed(*epoch)).bind(value),
         Write::TestCase(row) => sqlx::query(
-            "INSERT INTO test_case (run, stage, epoch, seq, suite, name, outcome, time_us, message)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO test_case (run, stage, epoch, seq, suite, name, outcome, time_us, message, details)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         )
         .bind(&row.run).bind(&row.stage).bind(signed(row.epoch)).bind(signed(row.seq)).bind(&row.case.suite)
-        .bind(&row.case.name).bind(&row.case.outcome).bind(row.case.time_us.map(signed)).bind(&row.case.message),
+        .bind(&row.case.name).bind(&row.case.outcome).bind(row.case.time_us.map(signed)).bind(&row.case.message)
+        .bind(details(&row.case.details)),
         Write::Change(row) => sqlx::query(
             "INSERT INTO change (run, stage, epoch, seq, action, object, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
              ON CONFLICT DO NOTHING",
@@ -303,6 +304,11 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
         }
     };
     query.execute(to).await.map(drop)
+}
+
+/// The facts of a test as text; none as nothing.
+fn details(details: &[(String, String)]) -> Option<String> {
+    if details.is_empty() { None } else { serde_json::to_string(details).ok() }
 }
 
 type Query<'q> = sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;

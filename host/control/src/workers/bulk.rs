@@ -131,7 +131,10 @@ pub(super) async fn upload(
     match workers.blobs.put_stream(body.into_data_stream(), bytes_max).await {
         Ok(stored) => {
             let (digest, size) = (stored.digest.to_string(), stored.size);
-            workers.scheduler.uploaded(epoch, &digest, size);
+            if !workers.scheduler.uploaded(epoch, &digest, size) {
+                let error = crate::blobs::Error::TooLarge(workers.scheduler.upload_bytes_left(epoch));
+                return refuse(StatusCode::PAYLOAD_TOO_LARGE, error.to_string());
+            }
             // Durable before it is acknowledged: a worker that lives through a crash of this
             // process does not send it again.
             let write = Write::Upload { epoch, digest: digest.clone(), size };

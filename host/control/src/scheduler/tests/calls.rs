@@ -9,17 +9,17 @@ fn call() -> Body {
 async fn a_call_is_acted_upon_once_however_often_it_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
-    server.run(ONE).await;
+    let run = server.run(ONE).await;
     let mut worker = server.worker("w", 1, &[]);
     let epoch = worker.lease().epoch;
     let Taken::Act(context, _call, _journalled) = worker.frame(epoch, 1, call()) else { panic!("it is new") };
     assert!(matches!(worker.frame(epoch, 1, call()), Taken::Done), "it is being answered");
-    server.scheduler.reply(&context, Reply::Done, Vec::new(), |_| Ok(()));
+    server.scheduler.reply(*context, Reply::Done, Vec::new(), |_| {});
     // Whether the journal has it by now or not, the answer is the one that was given.
     match worker.frame(epoch, 1, call()) {
         Taken::Answered(reply) => assert_eq!(reply, Reply::Done),
         Taken::Before { .. } => {
-            let (_, reply) = server.store.journalled(context.run.as_str(), "build", epoch, 1).await.unwrap().unwrap();
+            let (_, reply) = server.store.journalled(run.as_str(), "build", epoch, 1).await.unwrap().unwrap();
             assert!(reply.is_some());
         }
         Taken::Act(..) | Taken::Done | Taken::Fenced => panic!("it was answered"),
@@ -150,7 +150,7 @@ async fn calls_have_a_limit_in_number_and_size_which_is_told_as_such() {
     for seq in 1..100 {
         let call = Call::SetOutput { name: "a".into(), value: value.clone() };
         match worker.frame(epoch, seq, Body::Call { call }) {
-            Taken::Act(context, ..) => server.scheduler.reply(&context, Reply::Done, Vec::new(), |_| Ok(())),
+            Taken::Act(context, ..) => server.scheduler.reply(*context, Reply::Done, Vec::new(), |_| {}),
             Taken::Fenced => break,
             Taken::Done | Taken::Answered(_) | Taken::Before { .. } => panic!("it is new"),
         }

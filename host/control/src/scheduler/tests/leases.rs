@@ -120,9 +120,13 @@ async fn uploads_have_a_limit_under_a_lease() {
     server.run(ONE).await;
     let epoch = server.worker("w", 1, &[]).lease().epoch;
     let before = server.scheduler.upload_bytes_left(epoch);
-    server.scheduler.uploaded(epoch, "a", 10);
+    assert!(server.scheduler.uploaded(epoch, "a", 10));
     assert_eq!(server.scheduler.upload_bytes_left(epoch), before - 10);
-    server.scheduler.uploaded(epoch, "b", u64::MAX);
+    // Two at once, each of which began when there was room for it.
+    assert!(server.scheduler.uploaded(epoch, "b", before - 20));
+    assert!(!server.scheduler.uploaded(epoch, "c", before - 20));
+    assert_eq!(server.scheduler.upload_bytes_left(epoch), 10);
+    assert!(server.scheduler.uploaded(epoch, "d", 10));
     assert_eq!(server.scheduler.upload_bytes_left(epoch), 0);
     assert_eq!(server.scheduler.upload_bytes_left(epoch + 1), 0, "no such lease");
 }
@@ -264,10 +268,9 @@ async fn what_a_lost_attempt_left_is_forgotten() {
         Write::TestCase(TestCaseRow { run: run.clone(), stage: stage.clone(), epoch: lost, seq: 1, case }),
         Write::Output { run: run.clone(), stage, name: "o".into(), epoch: lost, value: "v".into() },
     ];
-    server.scheduler.reply(&context, Reply::Done, left, |left| {
+    server.scheduler.reply(*context, Reply::Done, left, |left| {
         left.artifacts.push((lost, artifact));
         left.outputs.insert("o".into(), (lost, "v".into()));
-        Ok(())
     });
     worker.stored(1).await;
     assert!(server.scheduler.may_read(lost, &digest), "its own");

@@ -76,7 +76,7 @@ impl Script {
                     epoch: lease.epoch,
                     value: lease.stage.clone(),
                 };
-                server.scheduler.reply(&context, Reply::Done, vec![write], |_| Ok(()));
+                server.scheduler.reply(*context, Reply::Done, vec![write], |_| {});
             }
             Taken::Done | Taken::Answered(_) | Taken::Before { .. } => {}
             Taken::Fenced => panic!("the lease holds"),

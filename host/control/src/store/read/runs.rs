@@ -312,7 +312,10 @@ fn test_case(row: &SqliteRow) -> Result<TestCaseRow> {
             outcome: row.try_get("outcome")?,
             time_us: row.try_get::<Option<i64>, _>("time_us")?.map(unsigned),
             message: row.try_get("message")?,
-            details: Vec::new(),
+            details: row
+                .try_get::<Option<String>, _>("details")?
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
         },
     })
 }
