@@ -27,6 +27,17 @@ fn run_needs_no_server() {
     let (code, out, err) = run(repository.path());
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("✓ only  passed"), "{out}");
+    let kept = cache.path().join("kept");
+    for _again in 0..2 {
+        let mut command = slipway();
+        command.args(["run", "--artifacts"]).arg(&kept).arg(repository.path()).env("XDG_CACHE_HOME", cache.path());
+        let (code, _, err) = output(&mut command);
+        assert!(code == 0 && err.contains("1 artifact written to"), "{err}");
+        assert_eq!(std::fs::read_to_string(kept.join("only/greeting.txt")).unwrap(), "hello\n");
+    }
+    let twice = ["run", "-p", "a=1", "-p", "a=2"];
+    let (code, _, err) = output(slipway().args(twice).arg(repository.path()));
+    assert!(code == 2 && err.contains("parameter `a` is given twice"), "{err}");
     repository.write("slipway.toml", b"name = \"local\"\n[stages.only]\nuses = \"./plugins/nothing.wasm\"\n");
     let (code, _, err) = run(repository.path());
     assert_eq!(code, 1, "{err}");
@@ -373,4 +384,30 @@ fn doctor_tries_whether_doc_tests_can_run() {
     program("rustdoc", "echo rustdoc 1.95.0");
     let good = findings();
     assert!(good["ok"] == true && good["what"] == "rustdoc 1.95.0", "{good}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn artifacts_are_listed_and_brought_here_and_nowhere_else() {
+    let server = Server::start();
+    let pipeline = "name = \"pair\"\n[stages.one]\nuses = \"./plugins/says_hello.wasm\"
+        [stages.two]\nuses = \"./plugins/says_hello.wasm\"";
+    let repository = Repository::with(pipeline, &["says_hello"]);
+    server.add("pair", repository.path()).await;
+    let run = server.run("pair", "main").await["id"].as_str().unwrap().to_owned();
+    let (code, out, err) = output(&mut ask(&server, &["artifacts", &run]));
+    assert_eq!((code, out.lines().count()), (0, 2), "{out}{err}");
+    assert!(out.starts_with("one/greeting.txt  6 bytes  sha256:") && err.contains("--to FOLDER"), "{out}{err}");
+    let folder = tempfile::tempdir().unwrap();
+    let to = folder.path().join("out");
+    // What was there before is replaced; a link is, too, and not what it leads to.
+    std::fs::create_dir_all(to.join("two")).unwrap();
+    std::fs::write(folder.path().join("outside"), "outside").unwrap();
+    std::os::unix::fs::symlink(folder.path().join("outside"), to.join("two/greeting.txt")).unwrap();
+    let (code, _, err) = output(ask(&server, &["artifacts", &run, "--stage", "two", "--to"]).arg(&to));
+    assert_eq!(code, 0, "{err}");
+    assert_eq!(std::fs::read_to_string(to.join("two/greeting.txt")).unwrap(), "hello\n");
+    assert_eq!(std::fs::read_to_string(folder.path().join("outside")).unwrap(), "outside");
+    assert!(!to.join("one").exists(), "only those of the stage");
+    let (code, _, err) = output(&mut ask(&server, &["artifacts", "00000000000000000000000000"]));
+    assert!(code == 1 && err.contains("there is no run"), "{err}");
 }

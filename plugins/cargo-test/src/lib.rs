@@ -210,8 +210,10 @@ fn verdict(results: &Results, exits: &[Exit], unstarted: Option<Failure>) -> Res
         let message = format!("{} although no test failed", failure.message);
         return Err(Failure { code: "tests-failed".into(), message, ..failure });
     }
-    if counts.passed + counts.skipped == 0 {
-        warn!("there are no tests");
+    match (counts.passed, counts.skipped) {
+        (0, 0) => warn!("there are no tests"),
+        (passed, 0) => info!("{passed} tests passed"),
+        (passed, skipped) => info!("{passed} tests passed, {skipped} were skipped"),
     }
     Ok(())
 }

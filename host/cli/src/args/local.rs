@@ -23,6 +23,10 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) plugins: Option<PathBuf>,
 
+    /// Write the artifacts into this folder, as `STAGE/NAME`, once the run has ended.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) artifacts: Option<PathBuf>,
+
     /// Show debug entries of the log too, such as what tools print on standard output.
     #[arg(long)]
     pub(crate) debug: bool,

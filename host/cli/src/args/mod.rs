@@ -6,7 +6,8 @@ mod values;
 
 pub(crate) use local::{Check, Doctor, PluginAction, PluginCommand, Run, Serve, Worker};
 pub(crate) use remote::{
-    Cancel, Logs, PipelineAction, PipelineCommand, Releases, Rollback, Runs, TokenAction, TokenCommand, Trigger,
+    Artifacts, Cancel, Logs, PipelineAction, PipelineCommand, Releases, Rollback, Runs, TokenAction, TokenCommand,
+    Trigger,
 };
 
 use crate::exit;
@@ -68,6 +69,8 @@ pub(crate) enum Command {
     Runs(Runs),
     /// Show the log of a run, and with `--follow` how it ends.
     Logs(Logs),
+    /// List the artifacts of a run, or bring them here.
+    Artifacts(Artifacts),
     /// Cancel a run: what runs of it is told to stop; a deployment that has begun is finished.
     Cancel(Cancel),
     /// List the releases of an app, newest first, or all apps with their live releases.

@@ -3,6 +3,7 @@
 use super::Server;
 use super::values::{app_name, parameter, pipeline_name, run_id, stage_name, token_name};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct PipelineCommand {
@@ -63,6 +64,24 @@ pub(crate) struct Trigger {
     /// A word of yours for this trigger: the same key again gives the same run, not a second one.
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Artifacts {
+    /// The run.
+    #[arg(value_parser = run_id)]
+    pub(crate) run: String,
+
+    /// Only those of this stage.
+    #[arg(long, value_parser = stage_name)]
+    pub(crate) stage: Option<String>,
+
+    /// Write them into this folder, as `STAGE/NAME`, over what is there.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) to: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) server: Server,

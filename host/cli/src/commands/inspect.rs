@@ -124,10 +124,36 @@ fn show(description: &Description, facts: &PluginFacts, size: usize, as_json: bo
     let properties = facts.config_schema.get("properties").and_then(Value::as_object);
     for (name, schema) in properties.into_iter().flatten() {
         let about = schema.get("description").and_then(Value::as_str).unwrap_or_default().replace('\n', " ");
-        output::line(format!("  {:<20} {}", output::plain(name), output::plain(&about)));
+        let needed = facts.config_schema.get("required").and_then(Value::as_array);
+        let needed = needed.is_some_and(|needed| needed.iter().any(|needed| needed == name));
+        let kind = in_words(schema, needed);
+        output::line(format!("  {:<20} {:<22} {}", output::plain(name), output::plain(&kind), output::plain(&about)));
     }
     if properties.is_none_or(serde_json::Map::is_empty) {
         output::line("  nothing");
+    }
+}
+
+/// What a value of the configuration is, and whether it has to be there.
+fn in_words(schema: &Value, needed: bool) -> String {
+    let types = match schema.get("type") {
+        Some(Value::String(one)) => vec![one.as_str()],
+        Some(Value::Array(several)) => several.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let words = types.iter().filter(|word| **word != "null").map(|word| match *word {
+        "integer" => "number",
+        "boolean" => "true or false",
+        "array" => "list",
+        "object" => "table",
+        word => word,
+    });
+    let words = words.collect::<Vec<_>>().join(" or ");
+    let words = if words.is_empty() { "value".to_owned() } else { words };
+    match schema.get("default").filter(|default| !default.is_null()) {
+        _ if needed => format!("{words}, needed"),
+        Some(default) => format!("{words} = {default}"),
+        None => words,
     }
 }
 

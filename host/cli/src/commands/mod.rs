@@ -1,5 +1,6 @@
 //! One file a command, or a few that belong together.
 
+mod artifacts;
 mod check;
 mod doctor;
 mod inspect;
@@ -61,6 +62,7 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Trigger(args) => remote::trigger(args, json).await,
         Command::Runs(args) => remote::runs(args, json).await.map(done),
         Command::Logs(args) => remote::logs(args, json).await,
+        Command::Artifacts(args) => artifacts::run(&args, json).await.map(done),
         Command::Cancel(args) => remote::cancel(&args, json).await.map(done),
         Command::Releases(args) => remote::releases(&args, json).await.map(done),
         Command::Rollback(args) => remote::rollback(&args, json).await.map(done),

@@ -79,6 +79,7 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
         repository: &repository,
         revision: &revision,
         parameters: Value::Object(parameters),
+        artifacts: args.artifacts.as_deref(),
         show: Show { logs: !as_json, debug: args.debug, json: as_json },
     };
     let result = tokio::select! {
@@ -95,13 +96,14 @@ struct Wish<'a> {
     repository: &'a Path,
     revision: &'a str,
     parameters: Value,
+    artifacts: Option<&'a Path>,
     show: Show,
 }
 
 async fn drive(running: &Running, wish: &Wish<'_>) -> anyhow::Result<ExitCode> {
     let token = std::fs::read_to_string(&running.token_file).context("cannot read the engine's token")?;
     let api = Api::at(&format!("http://{}", running.api), &token)?;
-    let Wish { name, repository, revision, parameters, show } = wish;
+    let Wish { name, repository, revision, parameters, artifacts, show } = wish;
     api.put(&path(&["pipelines", name]), &json!({ "repository": repository })).await?;
     let body = json!({ "reference": revision, "parameters": parameters });
     let run = match api.post(&path(&["pipelines", name, "runs"]), &body).await {
@@ -113,6 +115,11 @@ async fn drive(running: &Running, wish: &Wish<'_>) -> anyhow::Result<ExitCode> {
         }
     };
     let run = follow(&api, text(&run, "id"), *show).await?;
+    if let Some(folder) = artifacts {
+        let count = super::artifacts::fetch_all(&api, text(&run, "id"), folder).await?;
+        let word = if count == 1 { "artifact" } else { "artifacts" };
+        output::note(format!("{count} {word} written to `{}`", folder.display()));
+    }
     Ok(exit::of_state(text(&run, "state")))
 }
 

@@ -76,6 +76,17 @@ fn announce(running: &Running, as_json: bool) {
         output::note(format!("warning: {warning}"));
     }
     output::line("  add a pipeline with `slipway pipeline add NAME REPOSITORY`, then `slipway trigger NAME TAG`");
+    // What these commands do not find by themselves.
+    let mut needed = Vec::new();
+    if api.port() != Config::default().listen.port() {
+        needed.push(format!("--server http://{api}"));
+    }
+    if *token_file != default_data().join("token") {
+        needed.push(format!("--token-file {}", token_file.display()));
+    }
+    if !needed.is_empty() {
+        output::line(format!("  each with `{}`", needed.join(" ")));
+    }
 }
 
 #[cfg(test)]

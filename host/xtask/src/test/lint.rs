@@ -45,6 +45,7 @@ fn checks(setup: &Setup) -> Vec<(&'static str, Command)> {
         ("format of the guests", cargo(&format, "tests/guests")),
         ("format of the demo app", cargo(&format, "tests/app")),
         ("clippy", cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], "")),
+        ("clippy of the demo app", cargo(&["clippy", "--all-targets", "--", "-D", "warnings"], "tests/app")),
         ("documentation", doc),
     ]
 }
