@@ -162,13 +162,47 @@ fn the_exit_codes_of_the_reference_are_those_of_the_help() {
     assert_eq!(codes(&help, "Exit codes:"), [0, 1, 2, 3, 4]);
 }
 
-#[test]
-fn the_example_of_the_plugin_guide_is_a_plugin_of_the_sdk() {
-    let guide = page("docs/plugins-rust.md");
-    let example = &blocks(&guide, "rust")[0];
-    for word in ["use slipway_sdk::prelude::*;", "#[config]", "slipway_sdk::tester! {", "-> Result<(), Failure>"] {
-        assert!(example.contains(word), "{word}");
+/// The example of a page, which is built with the guests of the tests, as it stands there.
+fn is_built(name: &str, guest: &str) {
+    let file = page(&format!("tests/guests/examples/{guest}.rs"));
+    let (_, built) = file.split_once("\n\n").unwrap();
+    assert_eq!(blocks(&page(name), "rust")[0], built, "{name} and the guest `{guest}` differ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_the_plugin_guide_works() {
+    is_built("docs/plugins-rust.md", "finds_word");
+    let server = Server::start();
+    let pipeline = "name = \"words\"\n[stages.lint]\nuses = \"./plugins/finds_word.wasm\"\nwith = { word = \"TODO\" }";
+    let repository = Repository::with(pipeline, &["finds_word"]);
+    server.add("words", repository.path()).await;
+    for (text, ends) in [(None, "no-readme"), (Some("# shop\nTODO"), "word-found"), (Some("# shop"), "passed")] {
+        if let Some(text) = text {
+            repository.write("README.md", text.as_bytes());
+            repository.commit("more", None);
+        }
+        let run = server.run("words", "main").await;
+        let stage = support::stage(&run, "lint");
+        let code = stage["failure"]["code"].as_str().unwrap_or_else(|| stage["state"].as_str().unwrap());
+        assert_eq!(code, ends, "{run:#}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_the_app_guide_works() {
+    is_built("docs/apps.md", "greets");
+    let server = Server::start();
+    let pipeline = "name = \"greeter\"
+        [stages.build]\nuses = \"./plugins/keeps_file.wasm\"
+        with = { path = \"plugins/greets.wasm\", media_type = \"application/wasm\" }
+        [stages.deploy]\nneeds = [\"build\"]\nuses = \"app@1\"\ngrant.apps = [\"greeter\"]
+        with = { app = \"greeter\", watch_seconds = 0 }";
+    let repository = Repository::with(pipeline, &["keeps_file", "greets"]);
+    server.add("greeter", repository.path()).await;
+    let run = server.run("greeter", "main").await;
+    assert_eq!(run["state"], "passed", "{run:#}");
+    assert_eq!(server.ask_app("greeter", "/").await, (200, "hello".into()));
+    assert_eq!(server.ask_app("greeter", "/nothing").await.0, 404);
 }
 
 #[test]
@@ -195,6 +229,7 @@ fn every_command_that_the_documentation_names_is_there() {
     let help = String::from_utf8(slipway().arg("--help").output().unwrap().stdout).unwrap();
     for page in [
         "README.md",
+        "docs/apps.md",
         "docs/cli.md",
         "docs/http-api.md",
         "docs/operations.md",
@@ -205,8 +240,21 @@ fn every_command_that_the_documentation_names_is_there() {
         for word in self::page(page).split("slipway ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
             let word = word.trim_matches(|c: char| !c.is_ascii_lowercase());
             let is_command = [
-                "run", "check", "serve", "worker", "pipeline", "trigger", "runs", "logs", "cancel", "releases",
-                "rollback", "token", "plugin", "doctor",
+                "run",
+                "check",
+                "serve",
+                "worker",
+                "pipeline",
+                "trigger",
+                "runs",
+                "logs",
+                "cancel",
+                "releases",
+                "rollback",
+                "token",
+                "plugin",
+                "doctor",
+                "artifacts",
             ]
             .contains(&word);
             assert!(!is_command || help.contains(&format!("  {word} ")), "{page}: {word}");

@@ -12,7 +12,8 @@ struct Config {
 }
 
 fn build(config: &Config) -> Result<(), Failure> {
-    artifacts::put_file(&config.path, &config.media_type, &config.path)?;
+    let name = config.path.rsplit('/').next().unwrap_or_default();
+    artifacts::put_file(name, &config.media_type, &config.path)?;
     Ok(())
 }
 
