@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 /// How long one transfer may stand still.
 const IDLE: Duration = Duration::from_secs(30);
-/// How long an upload may take in all: longer than any stage.
-const UPLOAD: Duration = Duration::from_secs(24 * 3600);
+/// How long an upload, or a revision, may take in all: longer than any stage.
+const WHOLE: Duration = Duration::from_secs(24 * 3600);
 /// For how long a control that cannot be reached is asked again: it may be restarting, and
 /// the lease outlives that.
 const RETRY: Duration = Duration::from_secs(SELF_FENCE_SECONDS);
@@ -96,9 +96,9 @@ impl Proof {
 #[derive(Debug, Clone)]
 pub struct Transfer {
     client: Client,
-    /// Without a limit on the silence of control, which says nothing until it has all. It ends
-    /// an upload that stands still.
-    uploads: Client,
+    /// Without a limit on the silence of control: it says nothing until it has all of an upload,
+    /// and while it makes the archive of a large revision. It ends an upload that stands still.
+    patient: Client,
     control: String,
     token: String,
     folder: PathBuf,
@@ -107,9 +107,13 @@ pub struct Transfer {
 impl Transfer {
     /// A way to the control service at this URL.
     pub fn new(control: &str, token: &str, folder: PathBuf) -> reqwest::Result<Self> {
-        let client = Client::builder().read_timeout(IDLE).tcp_nodelay(true).no_proxy().build()?;
-        let uploads = Client::builder().timeout(UPLOAD).tcp_nodelay(true).no_proxy().build()?;
-        Ok(Self { client, uploads, control: control.trim_end_matches('/').to_owned(), token: token.to_owned(), folder })
+        Self::within(control, token, folder, IDLE)
+    }
+
+    fn within(control: &str, token: &str, folder: PathBuf, idle: Duration) -> reqwest::Result<Self> {
+        let client = Client::builder().read_timeout(idle).tcp_nodelay(true).no_proxy().build()?;
+        let patient = Client::builder().timeout(WHOLE).tcp_nodelay(true).no_proxy().build()?;
+        Ok(Self { client, patient, control: control.trim_end_matches('/').to_owned(), token: token.to_owned(), folder })
     }
 
     /// Fetches a component by digest: that of a lease, or one that control has asked about.
@@ -122,7 +126,7 @@ impl Transfer {
             return Ok(bytes);
         }
         let request = match proof {
-            Some(proof) => self.get(proof, "component"),
+            Some(proof) => self.get(&self.client, proof, "component"),
             None => self.client.get(format!("{}/worker/v1/components/{digest}", self.control)),
         };
         let bytes = self.send(request, &what).await?.bytes().await.map_err(|source| broken(&what, source))?;
@@ -141,7 +145,7 @@ impl Transfer {
         if let Ok(file) = File::open(&path) {
             return Ok(file);
         }
-        let response = self.send(self.get(proof, "source"), &what).await?;
+        let response = self.send(self.get(&self.patient, proof, "source"), &what).await?;
         self.download(response, &path, &what, None).await
     }
 
@@ -152,7 +156,7 @@ impl Transfer {
         if let Ok(file) = File::open(&path) {
             return Ok(file);
         }
-        let response = self.send(self.get(proof, &format!("blobs/{digest}")), &what).await?;
+        let response = self.send(self.get(&self.client, proof, &format!("blobs/{digest}")), &what).await?;
         self.download(response, &path, &what, Some(digest)).await
     }
 
@@ -164,15 +168,15 @@ impl Transfer {
         let response = self
             .retry(what, || {
                 let body = body().map_err(|source| Error::Disk { what: what.to_owned(), source })?;
-                Ok(self.uploads.put(&url).header(LEASE_HEADER, &proof.key).body(body))
+                Ok(self.patient.put(&url).header(LEASE_HEADER, &proof.key).body(body))
             })
             .await?;
         response.json().await.map_err(|source| broken(what, source))
     }
 
     /// A request for something of a lease.
-    fn get(&self, Proof { epoch, key }: &Proof, what: &str) -> RequestBuilder {
-        self.client.get(format!("{}/worker/v1/leases/{epoch}/{what}", self.control)).header(LEASE_HEADER, key)
+    fn get(&self, by: &Client, Proof { epoch, key }: &Proof, what: &str) -> RequestBuilder {
+        by.get(format!("{}/worker/v1/leases/{epoch}/{what}", self.control)).header(LEASE_HEADER, key)
     }
 
     /// Sends a request that has no body.

@@ -101,3 +101,24 @@ async fn more_inputs_than_are_kept_are_all_there_for_who_asked() {
         assert_eq!(text(file), number.to_string());
     }
 }
+
+#[tokio::test]
+async fn control_takes_its_time_with_uploads_and_revisions_and_with_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let idle = Duration::from_millis(100);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let slow = Arc::clone(&asked);
+    let url = control(move |_| {
+        slow.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(idle * 3);
+        ok(br#"{"digest": "d", "size": 5}"#)
+    });
+    let transfer = Transfer::within(&url, "token", folder.path().to_owned(), idle).unwrap();
+    let uploaded = transfer.upload(&proof(), || Ok("bytes".into())).await.unwrap();
+    assert_eq!((uploaded.size, asked.load(Ordering::Relaxed)), (5, 1));
+    transfer.source(&proof(), "0123").await.unwrap();
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    let wanted = digest(b"bytes");
+    let fetched = tokio::time::timeout(idle * 20, transfer.artifact(&proof(), &wanted)).await;
+    assert!(fetched.is_err() && asked.load(Ordering::Relaxed) > 3, "it is asked again and again");
+}
