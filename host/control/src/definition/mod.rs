@@ -4,6 +4,7 @@
 mod check;
 mod read;
 mod source;
+mod syntax;
 
 pub use check::{Catalog, Checked, PluginFacts, StageFacts, check};
 pub use read::read;
