@@ -101,6 +101,7 @@ impl Error {
                     .into(),
             ),
             Self::Apps(_) | Self::AppsListen { .. } => Some("choose another address with `--apps-listen` (port 0 takes a free one)".into()),
+            Self::Commit(CommitError::DiskFull) => Some("make room on the disk of the data folder".into()),
             Self::Commit(_)
             | Self::Read(_)
             | Self::Plugins(_)

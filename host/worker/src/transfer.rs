@@ -25,6 +25,8 @@ const WHOLE: Duration = Duration::from_secs(24 * 3600);
 const RETRY: Duration = Duration::from_secs(SELF_FENCE_SECONDS);
 /// The pause before it is asked again.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How often a body that broke off is fetched again.
+const BODY_TRIES: u32 = 20;
 /// How many files of a kind are kept for the next stage.
 const KEPT: usize = 64;
 
@@ -125,11 +127,18 @@ impl Transfer {
         {
             return Ok(bytes);
         }
-        let request = match proof {
-            Some(proof) => self.get(&self.client, proof, "component"),
-            None => self.client.get(format!("{}/worker/v1/components/{digest}", self.control)),
+        let mut tries = 0;
+        let bytes = loop {
+            let request = match proof {
+                Some(proof) => self.get(&self.client, proof, "component"),
+                None => self.client.get(format!("{}/worker/v1/components/{digest}", self.control)),
+            };
+            match self.send(request, &what).await?.bytes().await {
+                Ok(bytes) => break bytes,
+                Err(error) if tries < BODY_TRIES => tries = pause(&what, &error, tries).await,
+                Err(source) => return Err(broken(&what, source)),
+            }
         };
-        let bytes = self.send(request, &what).await?.bytes().await.map_err(|source| broken(&what, source))?;
         let found = digest_of(&bytes);
         if found != digest.as_str() {
             return Err(Error::WrongDigest { what, found });
@@ -145,8 +154,7 @@ impl Transfer {
         if let Ok(file) = File::open(&path) {
             return Ok(file);
         }
-        let response = self.send(self.get(&self.patient, proof, "source"), &what).await?;
-        self.download(response, &path, &what, None).await
+        self.fetch(|| self.get(&self.patient, proof, "source"), &path, &what, None).await
     }
 
     /// Fetches an artifact that the lease may read.
@@ -156,8 +164,26 @@ impl Transfer {
         if let Ok(file) = File::open(&path) {
             return Ok(file);
         }
-        let response = self.send(self.get(&self.client, proof, &format!("blobs/{digest}")), &what).await?;
-        self.download(response, &path, &what, Some(digest)).await
+        let request = || self.get(&self.client, proof, &format!("blobs/{digest}"));
+        self.fetch(request, &path, &what, Some(digest)).await
+    }
+
+    /// Fetches a file whole, and again when its body breaks off: control may be restarting.
+    async fn fetch(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        path: &Path,
+        what: &str,
+        digest: Option<&Digest>,
+    ) -> Result<File, Error> {
+        let mut tries = 0;
+        loop {
+            let response = self.send(request(), what).await?;
+            match self.download(response, path, what, digest).await {
+                Err(Error::Broken { source, .. }) if tries < BODY_TRIES => tries = pause(what, &source, tries).await,
+                fetched => return fetched,
+            }
+        }
     }
 
     /// Sends the bytes of an artifact; control hashes and stores them. `body` is asked for
@@ -165,13 +191,19 @@ impl Transfer {
     pub async fn upload(&self, proof: &Proof, body: impl Fn() -> io::Result<reqwest::Body>) -> Result<Uploaded, Error> {
         let what = "an artifact";
         let url = format!("{}/worker/v1/leases/{}/blobs", self.control, proof.epoch);
-        let response = self
-            .retry(what, || {
-                let body = body().map_err(|source| Error::Disk { what: what.to_owned(), source })?;
-                Ok(self.patient.put(&url).header(LEASE_HEADER, &proof.key).body(body))
-            })
-            .await?;
-        response.json().await.map_err(|source| broken(what, source))
+        let mut tries = 0;
+        loop {
+            let response = self
+                .retry(what, || {
+                    let body = body().map_err(|source| Error::Disk { what: what.to_owned(), source })?;
+                    Ok(self.patient.put(&url).header(LEASE_HEADER, &proof.key).body(body))
+                })
+                .await?;
+            match response.json().await {
+                Err(error) if tries < BODY_TRIES => tries = pause(what, &error, tries).await,
+                told => return told.map_err(|source| broken(what, source)),
+            }
+        }
     }
 
     /// A request for something of a lease.
@@ -238,6 +270,8 @@ impl Transfer {
         if digest.is_some_and(|wanted| wanted.as_str() != found) {
             return Err(Error::WrongDigest { what: what.to_owned(), found });
         }
+        // Before it has its name: after a power loss, a name with nothing in it would be believed.
+        file.sync_all().await.map_err(disk)?;
         let whole = File::open(temporary.path()).map_err(disk)?;
         temporary.persist(path).map_err(|error| disk(error.error))?;
         tidy(folder);
@@ -280,6 +314,13 @@ fn tidy(folder: &Path) {
             tracing::debug!(path = %path.display(), %error, "cannot remove an old file");
         }
     }
+}
+
+/// Waits a moment before something is fetched again, and counts.
+async fn pause(what: &str, error: &reqwest::Error, tries: u32) -> u32 {
+    tracing::debug!(%error, what, "a transfer broke off: beginning again");
+    tokio::time::sleep(PAUSE).await;
+    tries + 1
 }
 
 fn broken(what: &str, source: reqwest::Error) -> Error {

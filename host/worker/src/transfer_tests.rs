@@ -122,3 +122,22 @@ async fn control_takes_its_time_with_uploads_and_revisions_and_with_nothing_else
     let fetched = tokio::time::timeout(idle * 20, transfer.artifact(&proof(), &wanted)).await;
     assert!(fetched.is_err() && asked.load(Ordering::Relaxed) > 3, "it is asked again and again");
 }
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_fetched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let url = control(move |_| {
+        let whole = ok(b"bytes");
+        // Of every second answer the end is missing.
+        let breaks = count.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+        if breaks { whole[..whole.len() - 2].to_vec() } else { whole }
+    });
+    let transfer = Transfer::new(&url, "token", folder.path().to_owned()).unwrap();
+    let wanted = digest(b"bytes");
+    assert_eq!(text(transfer.source(&proof(), "0123").await.unwrap()), "bytes");
+    assert_eq!(text(transfer.artifact(&proof(), &wanted).await.unwrap()), "bytes");
+    assert_eq!(transfer.component(&wanted, None).await.unwrap(), b"bytes");
+    assert_eq!(asked.load(Ordering::Relaxed), 6);
+}

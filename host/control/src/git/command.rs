@@ -52,6 +52,8 @@ pub(super) fn git(repository: Option<&Path>) -> Command {
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
         "gc.auto=0",
+        // A mirror's refs stay files, whose times tell how old they are.
+        "gc.packRefs=false",
         "maintenance.auto=false",
         "transfer.fsckObjects=true",
     ] {

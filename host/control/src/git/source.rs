@@ -5,6 +5,7 @@ use super::command::{git, run};
 use super::error::Error;
 use super::location::Location;
 use super::tidy;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 use sha2::{Digest as _, Sha256};
 use slipway_domain::Revision;
 use std::collections::{HashMap, HashSet};
@@ -57,6 +58,7 @@ impl Git {
     /// more: one that is broken off leaves its locks behind.
     pub async fn fetch(&self, location: &Location, revision: &Revision) -> Result<(), Error> {
         if self.is_present(location, revision) {
+            self.used(location, revision).await;
             return Ok(());
         }
         let (git, location, revision) = (self.clone(), location.clone(), revision.clone());
@@ -104,12 +106,23 @@ impl Git {
                 tracing::warn!(mirror = %mirror.display(), error = &error as &dyn std::error::Error, "a mirror stays untidy");
             }
         }
+        self.used(location, revision).await;
         let mut present = self.state.present.lock().unwrap_or_else(PoisonError::into_inner);
         if present.len() >= PRESENT_MAX {
             present.clear();
         }
         present.insert((location.clone(), revision.clone()));
         Ok(())
+    }
+
+    /// Notes that a revision is wanted now, so that it is among the last to be thrown away.
+    async fn used(&self, location: &Location, revision: &Revision) {
+        let file = self.mirror_path(location).join("refs/slipway").join(revision.as_str());
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let touch =
+            move || utimensat(CWD, &file, &Timestamps { last_access: now, last_modification: now }, AtFlags::empty());
+        // One that is not there is fetched when it is looked for.
+        let _gone = tokio::task::spawn_blocking(touch).await.is_ok_and(|touched| touched.is_err());
     }
 
     /// Reads a file of a fetched commit; `None` when it has none of that path. A file larger

@@ -116,6 +116,18 @@ async fn a_mirror_keeps_what_was_fetched_last_and_gets_the_rest_again() {
     assert_eq!(kept, revisions[4..].iter().map(Revision::as_str).collect());
     let shallow = std::fs::read_to_string(mirror.join("shallow")).unwrap();
     assert_eq!(shallow.lines().count(), 2, "the lines of what is gone go too");
+    // Once more, and what was asked for again counts as new.
+    git.fetch(&location, &revisions[4]).await.unwrap();
+    for _ in 0..6 {
+        user(&shop, &["commit", "--quiet", "--allow-empty", "-m", "more"]);
+        let revision = git.resolve(&location, "main").await.unwrap().revision;
+        git.fetch(&location, &revision).await.unwrap();
+    }
+    git.fetch(&location, &revisions[4]).await.unwrap();
+    git.tidy(&location, &mirror, keep(5, 2)).await.unwrap();
+    assert_eq!(count("refs/slipway"), 2, "in each round");
+    let listed = user(&mirror, &["for-each-ref", "--format=%(objectname)"]);
+    assert!(listed.lines().count() == 2 && listed.contains(revisions[4].as_str()), "{listed}");
     for revision in [&revisions[5], &revisions[0]] {
         git.fetch(&location, revision).await.unwrap();
         assert!(git.read(&location, revision, "slipway.toml", 1000).await.unwrap().is_some(), "{revision}");

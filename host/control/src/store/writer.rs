@@ -116,22 +116,29 @@ impl Store {
 
 /// Starts the writer on its connection. It ends when the last [`Store`] is dropped.
 pub(super) fn start(connection: SqliteConnection, options: SqliteConnectOptions) -> mpsc::UnboundedSender<Job> {
-    let mut connection = Writer { connection, options };
+    let mut writer = Writer { connection, options, held: Vec::new(), told: false };
     let (queue, mut jobs) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         let mut group = Vec::new();
-        while jobs.recv_many(&mut group, GROUP_MAX).await > 0 {
+        loop {
+            if writer.held.is_empty() {
+                if jobs.recv_many(&mut group, GROUP_MAX).await == 0 {
+                    break;
+                }
+            } else if tokio::time::timeout(RETRY, jobs.recv_many(&mut group, GROUP_MAX)).await == Ok(0) {
+                break;
+            }
             let closing = group.iter().position(|job| matches!(job, Job::Close { .. }));
             let last = closing.map(|at| group.split_off(at));
-            commit_group(&mut connection, std::mem::take(&mut group)).await;
+            writer.commit(std::mem::take(&mut group)).await;
             if let Some(Job::Close { done }) = last.and_then(|jobs| jobs.into_iter().next()) {
-                close(connection.connection).await;
+                close(writer.connection).await;
                 // Whoever asked may have gone.
                 let _gone = done.send(());
                 return;
             }
         }
-        close(connection.connection).await;
+        close(writer.connection).await;
     });
     queue
 }
@@ -141,54 +148,6 @@ async fn close(mut connection: SqliteConnection) {
     let moved = connection.execute(sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")).await;
     if let Err(error) = moved.map(drop).and(connection.close().await) {
         tracing::warn!(%error, "the database was not closed in good order");
-    }
-}
-
-/// Commits a group. When that fails, commits each job by itself, so that what is wrong
-/// with one is not the others' trouble.
-async fn commit_group(connection: &mut Writer, group: Vec<Job>) {
-    match connection.attempt(&group).await {
-        Ok(submitted) => {
-            for (job, submitted) in group.into_iter().zip(submitted) {
-                finish(job, Ok(submitted));
-            }
-        }
-        Err(error) => {
-            end_if_broken(&error);
-            tracing::warn!(%error, jobs = group.len(), "a group of writes was not committed: committing one by one");
-            for job in group {
-                commit_alone(connection, job).await;
-            }
-        }
-    }
-}
-
-async fn commit_alone(connection: &mut Writer, job: Job) {
-    let job = [job];
-    loop {
-        let error = match connection.attempt(&job).await {
-            Ok(submitted) => {
-                let [job] = job;
-                return finish(job, Ok(submitted.into_iter().next().flatten()));
-            }
-            Err(error) => error,
-        };
-        let full = is_full(&error);
-        end_if_broken(&error);
-        let must = matches!(&job, [Job::Commit { .. }]);
-        if !(full && must) {
-            let [job] = job;
-            let error = if full { CommitError::DiskFull } else { CommitError::Refused(Arc::new(error)) };
-            if must {
-                // What is in memory would no longer be what is stored. The next process
-                // takes up what is.
-                tracing::error!(%error, "a write that follows from what was decided was refused: ending the process");
-                std::process::abort();
-            }
-            return finish(job, Err(error));
-        }
-        tracing::error!("the disk is full: waiting for room");
-        tokio::time::sleep(RETRY).await;
     }
 }
 
@@ -218,9 +177,86 @@ fn finish(job: Job, result: Result<Option<Submitted>, CommitError>) {
 struct Writer {
     connection: SqliteConnection,
     options: SqliteConnectOptions,
+    /// What was decided and waits for room on the disk, in its order. While there is any, what can
+    /// be refused is refused.
+    held: Vec<Job>,
+    /// Whether people were told that something waits.
+    told: bool,
 }
 
 impl Writer {
+    /// Commits what waits for room, then a group.
+    async fn commit(&mut self, group: Vec<Job>) {
+        let held = std::mem::take(&mut self.held);
+        self.commit_group(held).await;
+        self.commit_group(group).await;
+        if self.held.is_empty() && std::mem::take(&mut self.told) {
+            tracing::info!("there is room on the disk again");
+        }
+    }
+
+    /// Commits a group. When that fails, commits each job by itself, so that what is wrong
+    /// with one is not the others' trouble.
+    async fn commit_group(&mut self, group: Vec<Job>) {
+        if group.is_empty() {
+            return;
+        }
+        if self.held.is_empty() {
+            match self.attempt(&group).await {
+                Ok(submitted) => {
+                    for (job, submitted) in group.into_iter().zip(submitted) {
+                        finish(job, Ok(submitted));
+                    }
+                    return;
+                }
+                Err(error) => {
+                    end_if_broken(&error);
+                    tracing::debug!(%error, jobs = group.len(), "a group of writes was not committed: committing one by one");
+                }
+            }
+        }
+        for job in group {
+            if self.held.is_empty() {
+                self.commit_alone(job).await;
+            } else {
+                self.hold(job);
+            }
+        }
+    }
+
+    async fn commit_alone(&mut self, job: Job) {
+        let job = [job];
+        let result = self.attempt(&job).await;
+        let [job] = job;
+        let error = match result {
+            Ok(submitted) => return finish(job, Ok(submitted.into_iter().next().flatten())),
+            Err(error) => error,
+        };
+        end_if_broken(&error);
+        if is_full(&error) {
+            return self.hold(job);
+        }
+        if matches!(job, Job::Commit { .. }) {
+            // What is in memory would no longer be what is stored. The next process
+            // takes up what is.
+            tracing::error!(%error, "a write that follows from what was decided was refused: ending the process");
+            std::process::abort();
+        }
+        finish(job, Err(CommitError::Refused(Arc::new(error))));
+    }
+
+    /// Lets what was decided wait for room, and refuses what can be refused.
+    fn hold(&mut self, job: Job) {
+        if matches!(job, Job::Commit { .. }) {
+            if !std::mem::replace(&mut self.told, true) {
+                tracing::error!("the disk is full: what was decided waits for room, and what is new is refused");
+            }
+            self.held.push(job);
+        } else {
+            finish(job, Err(CommitError::DiskFull));
+        }
+    }
+
     /// One transaction for all jobs. After one that was not committed, the connection is a
     /// new one: nobody has to know what the old one still holds.
     async fn attempt(&mut self, jobs: &[Job]) -> sqlx::Result<Vec<Option<Submitted>>> {

@@ -123,3 +123,30 @@ async fn a_full_disk_refuses_what_can_be_refused_and_keeps_what_was_decided_wait
     decided.durable().await.unwrap();
     assert!(full.definition("decided").await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn what_can_be_refused_does_not_wait_behind_what_was_decided() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).await.unwrap();
+    store.try_commit(vec![pipeline("a"), definition("old", 512 << 10)]).await.unwrap();
+    let (full, mut connection) = full(&store, folder.path()).await;
+    let mut decided = Vec::new();
+    for number in 0..3 {
+        decided.push(full.commit(vec![definition(&format!("decided{number}"), 100 << 10)]));
+        // In the same group as the decided one, and behind it.
+        for _again in 0..2 {
+            let waited = std::time::Duration::from_secs(10);
+            let refused = tokio::time::timeout(waited, full.try_commit(vec![pipeline("b")])).await.unwrap();
+            assert!(matches!(refused, Err(CommitError::DiskFull)), "{refused:?}");
+            let submitted = tokio::time::timeout(waited, full.submit(submission("1", "hash"))).await.unwrap();
+            assert!(matches!(submitted, Err(CommitError::DiskFull)), "{submitted:?}");
+        }
+    }
+    assert!(full.definition("decided0").await.unwrap().is_none());
+    connection.execute(sqlx::raw_sql("DELETE FROM definition WHERE digest = 'old'")).await.unwrap();
+    for decided in decided {
+        decided.durable().await.unwrap();
+    }
+    full.try_commit(vec![pipeline("b")]).await.unwrap();
+    assert_eq!(full.pipeline("p").await.unwrap().unwrap().repository, "b");
+}
