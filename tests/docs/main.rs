@@ -227,6 +227,7 @@ fn links_lead_somewhere() {
 #[test]
 fn every_command_that_the_documentation_names_is_there() {
     let help = String::from_utf8(slipway().arg("--help").output().unwrap().stdout).unwrap();
+    let mut seen = 0;
     for page in [
         "README.md",
         "docs/apps.md",
@@ -237,27 +238,18 @@ fn every_command_that_the_documentation_names_is_there() {
         "docs/plugins-rust.md",
         "docs/quick-start.md",
     ] {
-        for word in self::page(page).split("slipway ").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
-            let word = word.trim_matches(|c: char| !c.is_ascii_lowercase());
-            let is_command = [
-                "run",
-                "check",
-                "serve",
-                "worker",
-                "pipeline",
-                "trigger",
-                "runs",
-                "logs",
-                "cancel",
-                "releases",
-                "rollback",
-                "token",
-                "plugin",
-                "doctor",
-                "artifacts",
-            ]
-            .contains(&word);
-            assert!(!is_command || help.contains(&format!("  {word} ")), "{page}: {word}");
+        // In blocks of the shell, and between backticks.
+        let text = self::page(page);
+        let shell = blocks(&text, "sh").join("\n");
+        let commands = shell.lines().flat_map(|line| line.split(['|', '(', ';']));
+        for command in commands.chain(text.split('`').skip(1).step_by(2)) {
+            let Some(rest) = command.trim().strip_prefix("slipway ") else { continue };
+            let word = rest.split_whitespace().find(|word| !word.starts_with('-')).unwrap_or_default();
+            if word.starts_with(|c: char| c.is_ascii_lowercase()) {
+                assert!(help.contains(&format!("  {word} ")), "{page}: `slipway {word}`");
+                seen += 1;
+            }
         }
     }
+    assert!(seen > 30, "{seen}");
 }

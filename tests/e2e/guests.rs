@@ -9,7 +9,14 @@ async fn only(server: &Server, guest: &str, more: &str) -> Value {
     let pipeline = format!("name = \"{name}\"\n[stages.only]\nuses = \"./plugins/{guest}.wasm\"\n{more}");
     let repository = Repository::with(&pipeline, &[guest]);
     server.add(&name, repository.path()).await;
-    server.run(&name, "v1.0.0").await
+    let run = server.run(&name, "v1.0.0").await;
+    // Whatever it did, the host goes on.
+    let after =
+        Repository::with("name = \"after\"\n[stages.only]\nuses = \"./plugins/noop_build.wasm\"", &["noop_build"]);
+    server.add("after", after.path()).await;
+    let next = server.run("after", "main").await;
+    assert_eq!(next["state"], "passed", "after {guest}: {next:#}");
+    run
 }
 
 fn fault(run: &Value) -> (&str, &str) {

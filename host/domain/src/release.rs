@@ -70,6 +70,9 @@ pub enum Error {
     /// The release was found not to be good.
     #[error("release `{0}` was rejected and gets no traffic")]
     Rejected(ReleaseId),
+    /// It had the traffic once, and another run has released the app since.
+    #[error("release `{0}` was replaced by another run's")]
+    Replaced(ReleaseId),
     /// Nothing ran before.
     #[error("there is no earlier release to go back to")]
     NoPrevious,
@@ -115,13 +118,19 @@ impl Releases {
     }
 
     /// Gives the traffic to a release. The one that had it becomes `previous`, and the
-    /// previous one is retired. Nothing changes when it has the traffic already.
+    /// previous one is retired. Nothing changes when it has the traffic already. A run that is
+    /// taken up again does not take the traffic back from one that came later.
     /// Returns the releases whose state changed.
-    pub fn switch(&mut self, id: &ReleaseId) -> Result<Vec<Release>, Error> {
+    pub fn switch(&mut self, id: &ReleaseId, by: &RunId) -> Result<Vec<Release>, Error> {
         let target = self.get(id).ok_or_else(|| Error::Unknown(id.clone()))?;
         match target.state {
             ReleaseState::Live => return Ok(Vec::new()),
             ReleaseState::Rejected => return Err(Error::Rejected(id.clone())),
+            ReleaseState::Previous | ReleaseState::Retired
+                if target.run == *by && self.live().is_some_and(|live| live.run != *by) =>
+            {
+                return Err(Error::Replaced(id.clone()));
+            }
             ReleaseState::Candidate | ReleaseState::Previous | ReleaseState::Retired => {}
         }
         let had_live = self.live().is_some();
@@ -142,12 +151,14 @@ impl Releases {
     }
 
     /// Takes back what a run did: its candidates are rejected, and when its release is live,
-    /// the one before it becomes live again. Returns the releases whose state changed.
+    /// the one before it becomes live again. One that another run has replaced meanwhile is not
+    /// gone back to. Returns the releases whose state changed.
     pub fn restore(&mut self, run: &RunId) -> Vec<Release> {
         let took_live = self.live().is_some_and(|live| live.run == *run);
         self.change(|release| match release.state {
             ReleaseState::Candidate | ReleaseState::Live if release.run == *run => ReleaseState::Rejected,
             ReleaseState::Previous if took_live => ReleaseState::Live,
+            ReleaseState::Previous if release.run == *run => ReleaseState::Rejected,
             state @ (ReleaseState::Candidate
             | ReleaseState::Live
             | ReleaseState::Previous
@@ -212,7 +223,7 @@ mod tests {
         let mut releases = Releases::default();
         for number in 0..3 {
             releases.add(release(number));
-            releases.switch(&id(number)).unwrap();
+            releases.switch(&id(number), &release(number).run).unwrap();
         }
         assert_eq!(releases.live().unwrap().id, id(2));
         assert_eq!(releases.previous().unwrap().id, id(1));
@@ -223,12 +234,12 @@ mod tests {
     fn a_rejected_release_gets_no_traffic_again() {
         let mut releases = Releases::default();
         releases.add(release(0));
-        releases.switch(&id(0)).unwrap();
+        releases.switch(&id(0), &release(0).run).unwrap();
         releases.add(release(1));
-        releases.switch(&id(1)).unwrap();
+        releases.switch(&id(1), &release(1).run).unwrap();
         releases.roll_back().unwrap();
         assert_eq!(releases.live().unwrap().id, id(0));
-        assert_eq!(releases.switch(&id(1)), Err(Error::Rejected(id(1))));
+        assert_eq!(releases.switch(&id(1), &release(1).run), Err(Error::Rejected(id(1))));
         assert_eq!(releases.roll_back(), Err(Error::NoPrevious));
     }
 
@@ -236,11 +247,29 @@ mod tests {
     fn restoring_a_run_that_did_not_switch_leaves_the_live_one() {
         let mut releases = Releases::default();
         releases.add(release(0));
-        releases.switch(&id(0)).unwrap();
+        releases.switch(&id(0), &release(0).run).unwrap();
         releases.add(release(1));
         let changed = releases.restore(&release(1).run);
         assert_eq!(changed.len(), 1);
         assert_eq!(releases.live().unwrap().id, id(0));
+    }
+
+    #[test]
+    fn what_another_run_has_replaced_is_neither_taken_back_to_nor_left_ready() {
+        let mut releases = Releases::default();
+        for number in 0..2 {
+            releases.add(release(number));
+            releases.switch(&id(number), &release(number).run).unwrap();
+        }
+        // The first run, taken up again, finds its release replaced; a person's wish is another thing.
+        assert_eq!(releases.switch(&id(0), &release(0).run), Err(Error::Replaced(id(0))));
+        assert_eq!(releases.live().unwrap().id, id(1));
+        assert!(releases.clone().switch(&id(0), &release(2).run).is_ok());
+        // It was not good: nobody goes back to it.
+        releases.restore(&release(0).run);
+        assert_eq!(releases.live().unwrap().id, id(1));
+        assert_eq!(releases.get(&id(0)).unwrap().state, ReleaseState::Rejected);
+        assert_eq!(releases.roll_back(), Err(Error::NoPrevious));
     }
 
     proptest! {
@@ -252,7 +281,7 @@ mod tests {
             for (number, what) in steps {
                 match what {
                     0 => if releases.get(&id(number)).is_none() { releases.add(release(number)) },
-                    1 => { let _ignored = releases.switch(&id(number)); }
+                    1 => { let _ignored = releases.switch(&id(number), &release(number).run); }
                     2 => { let _ignored = releases.restore(&release(number).run); }
                     _ => { let _ignored = releases.roll_back(); }
                 }

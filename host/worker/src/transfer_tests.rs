@@ -131,7 +131,7 @@ async fn a_body_that_breaks_off_is_fetched_again() {
     let url = control(move |_| {
         let whole = ok(b"bytes");
         // Of every second answer the end is missing.
-        let breaks = count.fetch_add(1, Ordering::Relaxed) % 2 == 0;
+        let breaks = count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2);
         if breaks { whole[..whole.len() - 2].to_vec() } else { whole }
     });
     let transfer = Transfer::new(&url, "token", folder.path().to_owned()).unwrap();

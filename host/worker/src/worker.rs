@@ -186,9 +186,11 @@ impl Worker {
             Err(Some(unhappy)) => Some(Ending::before_the_call(unhappy)),
             Err(None) => None,
         };
-        if session.tools_ended().await {
+        let is_quiet = session.tools_ended().await;
+        if is_quiet {
             inner.tools.take_back(&session);
         } else {
+            // What still writes there could lead its removal elsewhere: the next start removes it.
             tracing::warn!(run.id = session.lease.run, stage = session.lease.stage, "a tool does not end");
         }
         if let Some(ending) = ending {
@@ -199,8 +201,10 @@ impl Worker {
             // A lost lease has nobody to tell.
             let _fenced = outbox.end(ending.outcome.into(), metering);
         }
-        // Nobody waits for that.
-        session.workspace.remove().await;
+        if is_quiet {
+            // Nobody waits for that.
+            session.workspace.remove().await;
+        }
     }
 
     /// Fetches and compiles the component, within its time and until the run is cancelled. `None`

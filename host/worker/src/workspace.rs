@@ -11,6 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
 /// Why the folders cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,8 @@ pub struct Workspace {
     inputs: Vec<(String, Digest)>,
     /// Whether anything of it may be on the disk.
     begun: AtomicBool,
+    /// Laying out, which goes on when nobody waits for it any more.
+    laying_out: TaskTracker,
     root: OnceCell<Root>,
 }
 
@@ -59,6 +62,7 @@ impl Workspace {
             revision: lease.revision.clone(),
             inputs: inputs.collect(),
             begun: AtomicBool::new(false),
+            laying_out: TaskTracker::new(),
             root: OnceCell::new(),
         }
     }
@@ -106,11 +110,14 @@ impl Workspace {
             }
             Ok(root)
         };
-        tokio::task::spawn_blocking(lay_out).await.map_err(io::Error::other)?
+        self.laying_out.spawn_blocking(lay_out).await.map_err(io::Error::other)?
     }
 
-    /// Removes the folders, if they were made, wholly or in part.
+    /// Removes the folders, if they were made, wholly or in part. Nothing may write there any
+    /// more; laying them out is waited for.
     pub async fn remove(&self) {
+        self.laying_out.close();
+        self.laying_out.wait().await;
         if self.begun.load(Ordering::Relaxed) {
             let folder = self.folder.clone();
             let removed = tokio::task::spawn_blocking(move || remove_all(&folder)).await;

@@ -114,7 +114,10 @@ fn apply(config: &Config) -> Result<(), Failure> {
     let artifact = component(config)?;
     let release = match apps::current(&config.app)? {
         Some(current) if current.digest == artifact.digest => current,
-        _ => switch(config, &artifact)?,
+        _ => match switch(config, &artifact)? {
+            Some(release) => release,
+            None => return Ok(()),
+        },
     };
     log::Step::within("watch", |_| healthy(config, &release, config.watch_seconds))?;
 
@@ -132,8 +135,9 @@ fn rollback(config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts the new release beside the old one and gives it the traffic.
-fn switch(config: &Config, artifact: &Artifact) -> Result<Release, Failure> {
+/// Starts the new release beside the old one and gives it the traffic. `None` when there is
+/// nothing more to do: this run was interrupted after its switch, and another came since.
+fn switch(config: &Config, artifact: &Artifact) -> Result<Option<Release>, Failure> {
     let release = apps::release(&config.app, &artifact.digest)?;
     log::Step::within("start", |_| healthy(config, &release, config.startup_seconds))?;
     match apps::switch(&release.id) {
@@ -142,9 +146,13 @@ fn switch(config: &Config, artifact: &Artifact) -> Result<Release, Failure> {
             healthy(config, &release, config.startup_seconds)?;
             apps::switch(&release.id)?;
         }
+        Err(failure) if failure.code == "replaced" => {
+            info!("version {} had the traffic, and another run has released the app since", release.version);
+            return Ok(None);
+        }
         switched => switched?,
     }
-    Ok(release)
+    Ok(Some(release))
 }
 
 /// Asks a release how it is until it is well or the time is over.

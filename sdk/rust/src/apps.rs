@@ -69,7 +69,7 @@ pub fn health(release: &str, path: &str, within: Duration) -> Result<Health, Fai
 /// Gives the app's traffic to a candidate.
 ///
 /// # Errors
-/// Fails with `not-healthy`, `unknown-release` or `not-in-this-phase`.
+/// Fails with `not-healthy`, `replaced`, `unknown-release` or `not-in-this-phase`.
 pub fn switch(release: &str) -> Result<(), Failure> {
     host::with(|host| host.apps_switch(release))
 }

@@ -200,11 +200,11 @@ impl Apps {
         }
     }
 
-    /// Gives the app's traffic to a release that the app host has seen healthy.
-    pub async fn switch(&self, release: &Release, held: Held<'_>) -> Result<(), ActError> {
+    /// Gives the app's traffic to a release that the app host has seen healthy, for a run.
+    pub async fn switch(&self, release: &Release, by: &RunId, held: Held<'_>) -> Result<(), ActError> {
         let _turn = self.turn(&release.app, held).await?;
         let (mut releases, rows) = self.load(&release.app, Some(&release.run)).await?;
-        let changed = releases.switch(&release.id)?;
+        let changed = releases.switch(&release.id, by)?;
         // The host first: it knows whether the release is healthy. Between the two, the app
         // is served by the new release while the old one is stored as live; a crash there
         // brings the old one back, and the stage, taken up again, switches once more.

@@ -51,7 +51,7 @@ impl Bench {
     async fn live_release(&self, number: u32) -> Release {
         let release = self.release(number).await;
         self.check(&release).await;
-        self.apps.switch(&release, &|| true).await.unwrap();
+        self.apps.switch(&release, &release.run, &|| true).await.unwrap();
         release
     }
 
@@ -70,14 +70,14 @@ async fn a_switch_whose_lease_is_lost_while_it_waits_changes_nothing() {
     let bench = Bench::new().await;
     let live = bench.live_release(1).await;
     let candidate = bench.release(2).await;
-    let refused = bench.apps.switch(&candidate, &|| false).await;
+    let refused = bench.apps.switch(&candidate, &candidate.run, &|| false).await;
     assert!(matches!(refused, Err(ActError::Fenced)));
     let restored = bench.apps.restore(&Bench::app(), &candidate.run, &|| false).await;
     assert!(matches!(restored, Err(ActError::Fenced)));
     assert_eq!(bench.served().as_deref(), Some(live.id.as_str()));
-    assert!(matches!(bench.apps.switch(&candidate, &|| true).await, Err(ActError::NotHealthy)));
+    assert!(matches!(bench.apps.switch(&candidate, &candidate.run, &|| true).await, Err(ActError::NotHealthy)));
     bench.check(&candidate).await;
-    bench.apps.switch(&candidate, &|| true).await.unwrap();
+    bench.apps.switch(&candidate, &candidate.run, &|| true).await.unwrap();
     assert_eq!(bench.served().as_deref(), Some(candidate.id.as_str()));
 }
 
@@ -139,10 +139,10 @@ async fn a_deploy_lives_through_a_restart_of_the_app_host() {
     bench.check(&candidate).await;
     bench.host.restarts_slowly(2);
     // Only a health check that the host itself has seen counts.
-    assert!(matches!(bench.apps.switch(&candidate, &|| true).await, Err(ActError::NotHealthy)));
+    assert!(matches!(bench.apps.switch(&candidate, &candidate.run, &|| true).await, Err(ActError::NotHealthy)));
     assert_eq!(bench.served(), None, "it has just been started");
     bench.check(&candidate).await;
-    bench.apps.switch(&candidate, &|| true).await.unwrap();
+    bench.apps.switch(&candidate, &candidate.run, &|| true).await.unwrap();
     assert_eq!(bench.served().as_deref(), Some(candidate.id.as_str()));
     bench.host.restarts_slowly(2);
     let restored = bench.apps.restore(&Bench::app(), &candidate.run, &|| true).await.unwrap();

@@ -5,7 +5,7 @@ use crate::apps::{ActError, Made};
 use crate::scheduler::CallContext;
 use slipway_domain::grant::Capability;
 use slipway_domain::name::ReleaseId;
-use slipway_domain::release::Release;
+use slipway_domain::release::{self, Release};
 use slipway_domain::{AppName, Digest, Revision};
 use slipway_protocol::call::{HealthInfo, ReleaseInfo};
 use slipway_protocol::outcome::Failure;
@@ -65,7 +65,7 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
         }
         Call::Switch { release } => {
             let release = own(broker, context, release).await?;
-            apps.switch(&release, held).await.map_err(failure)?;
+            apps.switch(&release, &context.run, held).await.map_err(failure)?;
             Ok(Reply::Done)
         }
         Call::Restore { app } => {
@@ -123,6 +123,7 @@ fn failure(error: ActError) -> Failure {
         ActError::NotHealthy => {
             Failure::new("not-healthy", "its last health check did not succeed, so it gets no traffic")
         }
+        ActError::Release(error @ release::Error::Replaced(_)) => Failure::new("replaced", error.to_string()),
         ActError::Release(error) => Failure::new("unknown-release", error.to_string()),
         ActError::Fenced => Failure::new("fenced", "this attempt has lost its lease"),
         ActError::Host { .. } | ActError::Blobs(_) | ActError::Store(_) | ActError::Read(_) => {

@@ -11,7 +11,7 @@ mod tools;
 
 use crate::apps::Apps;
 use crate::config::Config;
-use crate::scheduler::{CallContext, Left, Scheduler, Taken};
+use crate::scheduler::{CallContext, Left, Reports, Scheduler, Taken};
 use crate::store::{Store, Ticket, Write};
 use slipway_domain::grant::Capability;
 use slipway_domain::{AppName, RunId, StageName, ToolName};
@@ -55,8 +55,8 @@ enum Keep {
     Nothing,
     Artifact(u64, slipway_protocol::lease::Artifact),
     Output(u64, String, String),
-    /// How many are reported now, and the size of the new ones in bytes.
-    Reported(u64, u64),
+    /// What was reported under a lease now.
+    Reported(u64, Reports),
 }
 
 impl Done {
@@ -79,9 +79,10 @@ impl Keep {
             Self::Output(epoch, name, value) => {
                 left.outputs.insert(name, (epoch, value));
             }
-            Self::Reported(now, bytes) => {
-                left.reported = now;
-                left.reported_bytes = left.reported_bytes.saturating_add(bytes);
+            Self::Reported(epoch, more) => {
+                let reports = left.reports.entry(epoch).or_default();
+                reports.count += more.count;
+                reports.bytes = reports.bytes.saturating_add(more.bytes);
             }
         }
     }
@@ -150,7 +151,7 @@ impl Broker {
                 let _closing = tell.send(FromControl::Reply { epoch, seq, reply });
             }
             None => {
-                if let Some(context) = self.scheduler.again(epoch, seq) {
+                if let Some(context) = self.scheduler.again(epoch, seq, call) {
                     self.act(context, call, None).await;
                 }
             }

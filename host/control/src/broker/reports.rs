@@ -1,7 +1,7 @@
 //! `reports`: test cases and planned changes.
 
 use super::{Done, Keep};
-use crate::scheduler::CallContext;
+use crate::scheduler::{CallContext, Reports};
 use crate::store::Write;
 use crate::store::rows::{ChangeRow, TestCaseRow};
 use slipway_domain::text::cut;
@@ -25,7 +25,7 @@ pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
             format!("`{}` is no outcome: use `passed`, `failed` or `skipped`", cut(&case.outcome, 64).escape_debug());
         return Done::refused("invalid-outcome", message);
     }
-    let before = context.left.reported;
+    let before = context.left.reported().count;
     let after = before + cases.len() as u64;
     if after > REPORTS_MAX {
         return Done::refused("too-many", format!("a stage reports at most {REPORTS_MAX} tests"));
@@ -53,7 +53,7 @@ pub(super) fn test_cases(context: &CallContext, cases: &[TestCase]) -> Done {
         writes.push(Write::TestCase(TestCaseRow { run, stage, epoch: context.epoch, seq, case }));
     }
     match fits(context, bytes) {
-        Ok(()) => Done { reply: Reply::Done, writes, keep: Keep::Reported(after, bytes) },
+        Ok(()) => Done { reply: Reply::Done, writes, keep: reported(context, after - before, bytes) },
         Err(refused) => refused,
     }
 }
@@ -68,7 +68,7 @@ pub(super) fn change(
     if context.phase != "plan" {
         return Done::refused("not-in-this-phase", "only `plan` tells what would change");
     }
-    let seq = context.left.reported + 1;
+    let seq = context.left.reported().count + 1;
     if seq > REPORTS_MAX {
         return Done::refused("too-many", format!("a plan has at most {REPORTS_MAX} changes"));
     }
@@ -85,9 +85,13 @@ pub(super) fn change(
     let texts = [&row.action, &row.object, row.before.as_deref().unwrap_or(""), row.after.as_deref().unwrap_or("")];
     let bytes = size(&texts);
     match fits(context, bytes) {
-        Ok(()) => Done { reply: Reply::Done, writes: vec![Write::Change(row)], keep: Keep::Reported(seq, bytes) },
+        Ok(()) => Done { reply: Reply::Done, writes: vec![Write::Change(row)], keep: reported(context, 1, bytes) },
         Err(refused) => refused,
     }
+}
+
+const fn reported(context: &CallContext, count: u64, bytes: u64) -> Keep {
+    Keep::Reported(context.epoch, Reports { count, bytes })
 }
 
 /// What a report counts for, in bytes: its texts, and a little for itself.
@@ -96,7 +100,7 @@ fn size(texts: &[&str]) -> u64 {
 }
 
 fn fits(context: &CallContext, bytes: u64) -> Result<(), Done> {
-    if context.left.reported_bytes.saturating_add(bytes) <= BYTES_MAX {
+    if context.left.reported().bytes.saturating_add(bytes) <= BYTES_MAX {
         return Ok(());
     }
     Err(Done::refused("too-large", format!("the reports of a stage have at most {} MiB", BYTES_MAX >> 20)))

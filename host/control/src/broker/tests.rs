@@ -129,7 +129,8 @@ fn test_cases_have_outcomes_and_limits() {
     let done = reports::test_cases(&context, &[case("passed"), case("failed"), case("skipped")]);
     assert_eq!((reply_code(&done), done.writes.len()), ("done", 3));
     assert_eq!(reply_code(&reports::test_cases(&context, &[case("great")])), "invalid-outcome");
-    context.left = Arc::new(Left { reported: 100_000, ..Left::default() });
+    let reports = [(7, Reports { count: 100_000, bytes: 0 })].into();
+    context.left = Arc::new(Left { reports, ..Left::default() });
     assert_eq!(reply_code(&reports::test_cases(&context, &[case("passed")])), "too-many");
 }
 

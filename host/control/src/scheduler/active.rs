@@ -69,10 +69,17 @@ pub struct Left {
     pub artifacts: Vec<(u64, Artifact)>,
     /// Outputs.
     pub outputs: BTreeMap<String, (u64, String)>,
-    /// How many test cases and changes were reported.
-    pub reported: u64,
+    /// What was reported under each lease.
+    pub reports: BTreeMap<u64, Reports>,
+}
+
+/// How much was reported.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reports {
+    /// How many test cases and changes.
+    pub count: u64,
     /// Their size, in bytes, as far as this process knows it.
-    pub reported_bytes: u64,
+    pub bytes: u64,
 }
 
 impl Left {
@@ -80,6 +87,15 @@ impl Left {
     pub(super) fn forget(&mut self, epoch: u64) {
         self.artifacts.retain(|(by, _)| *by != epoch);
         self.outputs.retain(|_, (by, _)| *by != epoch);
+        self.reports.remove(&epoch);
+    }
+
+    /// All that was reported: so many reports have numbers, from 1.
+    pub fn reported(&self) -> Reports {
+        self.reports.values().fold(Reports::default(), |all, of| Reports {
+            count: all.count + of.count,
+            bytes: all.bytes.saturating_add(of.bytes),
+        })
     }
 
     fn input(&self, stage: &StageName) -> Input {

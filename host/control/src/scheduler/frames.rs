@@ -90,7 +90,7 @@ impl Scheduler {
         let (run, stage) = (lease.run.clone(), lease.stage.clone());
         if seq <= lease.last_seq {
             return match body {
-                Body::Call { .. } if lease.answering.contains(&seq) => Taken::Done,
+                Body::Call { .. } if lease.answering.contains_key(&seq) => Taken::Done,
                 Body::Call { call } => match lease.answered.get(&seq) {
                     Some(reply) => Taken::Answered(reply.clone()),
                     None => Taken::Before { run, stage, call },
@@ -140,7 +140,7 @@ impl Scheduler {
                 Taken::Done
             }
             Body::Call { call } => {
-                lease.answering.insert(seq);
+                lease.answering.insert(seq, is_guests(&call));
                 let upload_size = if let Call::PutArtifact { digest, .. } = &call {
                     lease.uploads.get(digest).copied()
                 } else {
@@ -179,12 +179,13 @@ impl Scheduler {
 
     /// The context of a call whose answer was lost with an earlier process. `None` when it is
     /// being answered already.
-    pub fn again(&self, epoch: u64, seq: u64) -> Option<CallContext> {
+    pub fn again(&self, epoch: u64, seq: u64, call: &Call) -> Option<CallContext> {
         let mut inner = self.lock();
         let lease = inner.leases.get_mut(&epoch)?;
-        if lease.answered.contains_key(&seq) || !lease.answering.insert(seq) {
+        if lease.answered.contains_key(&seq) || lease.answering.contains_key(&seq) {
             return None;
         }
+        lease.answering.insert(seq, is_guests(call));
         self.context(&inner, epoch, seq, None)
     }
 
@@ -247,6 +248,11 @@ impl Scheduler {
     }
 }
 
+/// Whether a call is the guest's, which waits for its reply. The end of a tool is the worker's.
+const fn is_guests(call: &Call) -> bool {
+    !matches!(call, Call::ToolExited { .. })
+}
+
 impl Lease {
     /// Whether a worker that keeps to the protocol may say this next.
     fn allows(&self, body: &Body) -> bool {
@@ -254,9 +260,9 @@ impl Lease {
             // A worker of ours gathers entries, and cuts a flood long before this limit. Rows are
             // known by their first entry, so one without would be in the next one's way.
             Body::Log { entries } => !entries.is_empty() && self.log_bytes <= LOG_BYTES_MAX * 2,
-            // A guest waits for the reply to each of its calls. The end of a tool is not its call.
-            Body::Call { call: Call::ToolExited { .. } } | Body::Ended { .. } => true,
-            Body::Call { .. } => self.answering.is_empty(),
+            Body::Ended { .. } => true,
+            // A guest waits for the reply to each of its calls.
+            Body::Call { call } => !is_guests(call) || self.answering.values().all(|guests| !guests),
         }
     }
 

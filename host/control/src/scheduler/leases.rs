@@ -97,8 +97,8 @@ pub(super) struct Lease {
     pub(super) last_seq: u64,
     /// The last frame that is known to be durable.
     pub(super) durable_seq: u64,
-    /// Calls that are being answered.
-    pub(super) answering: BTreeSet<u64>,
+    /// Calls that are being answered, and whether the guest waits for it.
+    pub(super) answering: BTreeMap<u64, bool>,
     /// Replies that are not on the durable journal yet.
     pub(super) answered: BTreeMap<u64, Reply>,
     /// What was uploaded under it: digest to size.
@@ -126,7 +126,7 @@ impl Lease {
             ends: now + Duration::from_secs(PREPARE_SECONDS_MAX + END_SECONDS_MAX) + timeout,
             last_seq,
             durable_seq: last_seq,
-            answering: BTreeSet::new(),
+            answering: BTreeMap::new(),
             answered: BTreeMap::new(),
             uploads: BTreeMap::new(),
             upload_bytes: 0,

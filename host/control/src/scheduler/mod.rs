@@ -20,7 +20,7 @@ mod submit;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use active::{Left, Pipeline};
+pub use active::{Left, Pipeline, Reports};
 pub use changes::Changes;
 pub use frames::{CallContext, Taken};
 pub use keys::LeaseKeys;

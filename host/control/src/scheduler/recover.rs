@@ -110,10 +110,14 @@ impl Scheduler {
     /// way of the others.
     async fn give_up(&self, mut row: RunRow, why: &str) -> Result<(), Error> {
         tracing::error!(run.id = row.id, why, "a run cannot be taken up: it ends as errored");
-        let fault = Fault::Host { message: format!("the run could not be taken up after a restart: {why}") };
+        let fault = Fault::Host {
+            message: format!(
+                "the run could not be taken up after a restart: {why}; what it has deployed stays as it is"
+            ),
+        };
         let end = End::unhappy(Unhappy::Errored(fault), Rollback::NotNeeded);
         let mut writes = Vec::new();
-        for mut stage in self.store.stages(&row.id).await.unwrap_or_default() {
+        for mut stage in self.store.stages(&row.id).await? {
             if stage.ended_at.is_none() {
                 row.culprit.get_or_insert_with(|| stage.name.clone());
                 end.as_str().clone_into(&mut stage.state);
@@ -127,6 +131,7 @@ impl Scheduler {
         let seq = self.store.last_event(&row.id).await? + 1;
         let record = EventRecord::RunEnded { state: row.state.clone() };
         writes.push(Write::Event { run: row.id.clone(), seq, at: now(), record });
+        writes.push(Write::CandidatesRejected { run: row.id.clone(), at: now() });
         writes.push(Write::Run(row));
         Ok(self.store.try_commit(writes).await?)
     }
@@ -170,9 +175,8 @@ impl Scheduler {
         for (stage, name, epoch, value) in self.store.outputs_with_epochs(&id).await? {
             left.entry(stage).or_default().outputs.insert(name, (epoch, value));
         }
-        for (stage, seq) in self.store.last_reports(&id).await? {
-            let left = left.entry(stage).or_default();
-            left.reported = left.reported.max(seq);
+        for (stage, epoch, count) in self.store.report_counts(&id).await? {
+            left.entry(stage).or_default().reports.entry(epoch).or_default().count += count;
         }
         active.left =
             left.into_iter().filter_map(|(stage, left)| Some((StageName::new(stage).ok()?, Arc::new(left)))).collect();

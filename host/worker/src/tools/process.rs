@@ -106,12 +106,17 @@ pub fn spawn(
     let (exit_sender, exit) = watch::channel(None);
     let kill = Arc::new(Notify::new());
     let tools = session.running_tools().clone();
-    let running =
-        Running { session, seq, scratch, source: format!("tool:{}", command.program), began: clock::instant() };
+    let running = Running { session, scratch, source: format!("tool:{}", command.program), began: clock::instant() };
     let stdin = command.stdin.clone();
     let killed = Arc::clone(&kill);
-    tools.spawn(async move {
+    let in_sandbox = tools.token();
+    tokio::spawn(async move {
         let exit = running.run(child, stdin, output_sender, &killed).await;
+        // From here on nothing of it runs, whether control hears of it soon or late.
+        drop(in_sandbox);
+        if let Ok(exit) = exit {
+            running.session.tool_exited(seq, exit).await;
+        }
         exit_sender.send_replace(Some(exit));
     });
     Ok(ToolProcess { output, exit, kill })
@@ -119,7 +124,6 @@ pub fn spawn(
 
 struct Running {
     session: Arc<Session>,
-    seq: u64,
     scratch: Scratch,
     source: String,
     began: Instant,
@@ -177,9 +181,7 @@ impl Running {
             }
         };
         let status = waited.map_err(|error| Failure::new("tool-lost", format!("the tool was lost: {error}")))?;
-        let exit = self.exit(status);
-        self.session.tool_exited(self.seq, exit).await;
-        Ok(exit)
+        Ok(self.exit(status))
     }
 
     /// Reads one stream to its end.

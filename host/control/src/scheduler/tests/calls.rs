@@ -1,8 +1,12 @@
 use super::*;
 use slipway_protocol::{Call, Reply};
 
+fn said() -> Call {
+    Call::SetOutput { name: "a".into(), value: "b".into() }
+}
+
 fn call() -> Body {
-    Body::Call { call: Call::SetOutput { name: "a".into(), value: "b".into() } }
+    Body::Call { call: said() }
 }
 
 #[tokio::test]
@@ -43,8 +47,8 @@ async fn after_a_restart_a_call_without_a_reply_is_acted_upon_by_one_only() {
     assert_eq!(worker.resumed, [(epoch, 1)]);
     assert!(matches!(worker.frame(epoch, 1, call()), Taken::Before { .. }));
     assert!(matches!(worker.frame(epoch, 1, call()), Taken::Before { .. }));
-    assert!(server.scheduler.again(epoch, 1).is_some());
-    assert!(server.scheduler.again(epoch, 1).is_none(), "it is being answered");
+    assert!(server.scheduler.again(epoch, 1, &said()).is_some());
+    assert!(server.scheduler.again(epoch, 1, &said()).is_none(), "it is being answered");
     assert!(matches!(worker.frame(epoch, 1, call()), Taken::Done));
 }
 

@@ -271,6 +271,8 @@ async fn what_a_lost_attempt_left_is_forgotten() {
     server.scheduler.reply(*context, Reply::Done, left, |left| {
         left.artifacts.push((lost, artifact));
         left.outputs.insert("o".into(), (lost, "v".into()));
+        left.reports.insert(lost, crate::scheduler::Reports { count: 1, bytes: 1 << 20 });
+        assert_eq!(left.reported().count, 1);
     });
     worker.stored(1).await;
     assert!(server.scheduler.may_read(lost, &digest), "its own");
@@ -281,11 +283,15 @@ async fn what_a_lost_attempt_left_is_forgotten() {
     let next = worker.lease();
     assert_eq!(next.attempt, 2);
     assert!(!server.scheduler.may_read(next.epoch, &digest));
+    let call = Call::SetOutput { name: "o".into(), value: "v".into() };
+    let Taken::Act(context, ..) = worker.frame(next.epoch, 1, Body::Call { call }) else { panic!("it is new") };
+    assert_eq!(context.left.reported(), crate::scheduler::Reports::default(), "the limits are whole again");
+    server.scheduler.reply(*context, Reply::Done, Vec::new(), |_| {});
     server.durable().await;
     assert_eq!(server.store.artifacts(&run).await.unwrap(), []);
     assert_eq!(server.store.outputs_with_epochs(&run).await.unwrap(), []);
     assert_eq!(server.store.test_cases(&run).await.unwrap(), []);
-    worker.pass(next.epoch, 1);
+    worker.pass(next.epoch, 2);
     let nothing = Input { stage: "build".into(), artifacts: Vec::new(), outputs: Default::default() };
     assert_eq!(worker.lease().inputs, [nothing]);
 }

@@ -190,16 +190,16 @@ impl Store {
         row.fetch_optional(&self.readers).await?.map(|row| Ok(unsigned(row.try_get(0)?))).transpose()
     }
 
-    /// The number of the last report of each stage: of its test cases and planned changes.
-    pub async fn last_reports(&self, run: &str) -> Result<Vec<(String, u64)>> {
+    /// How many test cases and planned changes each stage has reported under each lease.
+    pub async fn report_counts(&self, run: &str) -> Result<Vec<(String, u64, u64)>> {
         let rows = sqlx::query(
-            "SELECT stage, max(seq) FROM test_case WHERE run = ?1 GROUP BY stage
-             UNION ALL SELECT stage, max(seq) FROM change WHERE run = ?1 GROUP BY stage",
+            "SELECT stage, epoch, count(*) FROM test_case WHERE run = ?1 GROUP BY stage, epoch
+             UNION ALL SELECT stage, epoch, count(*) FROM change WHERE run = ?1 GROUP BY stage, epoch",
         )
         .bind(run)
         .fetch_all(&self.readers)
         .await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, unsigned(row.try_get(1)?)))).collect()
+        rows.iter().map(|row| Ok((row.try_get(0)?, unsigned(row.try_get(1)?), unsigned(row.try_get(2)?)))).collect()
     }
 
     /// The test cases of a run.
