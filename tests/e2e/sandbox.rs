@@ -58,6 +58,7 @@ async fn a_tool_sees_its_workspace_and_nothing_of_the_machine() {
         ("variables", "env | cut -d= -f1 | sort | tr '\\n' ' '", "HOME LANG PATH PWD TMPDIR"),
         ("usr", "touch /usr/x 2>/dev/null && echo written || echo refused", "refused"),
         ("root", "touch /x 2>/dev/null && echo written || echo refused", "refused"),
+        ("usage", "touch /run/slipway/x 2>/dev/null && echo written || echo refused", "refused"),
         ("inputs", "touch /inputs/x 2>/dev/null && echo written || echo refused", "refused"),
         ("work", "touch /work/x 2>/dev/null && echo written || echo refused", "written"),
         ("nested", "unshare --user true 2>/dev/null && echo made || echo refused", "refused"),

@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(10));
 /// A child that has run for so long is started again without a longer pause.
 const STEADY: Duration = Duration::from_secs(30);
+/// How long a child may take to say that it listens.
+const START: Duration = Duration::from_secs(60);
 /// How long a child may take to end when it is told to.
 const STOP: Duration = Duration::from_secs(10);
 
@@ -182,7 +184,10 @@ pub async fn keep_apps(
         let began = tokio::time::Instant::now();
         match start(&program, "apps", &orders).await {
             Ok(mut child) => {
-                let ready = ready(&mut child.child).await;
+                let ready = tokio::select! {
+                    ready = tokio::time::timeout(START, ready(&mut child.child)) => ready.ok().flatten(),
+                    () = stop.cancelled() => None,
+                };
                 match &ready {
                     Some(ready) => {
                         // A port that was chosen once is kept, so that addresses stay good.

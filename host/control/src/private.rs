@@ -21,6 +21,15 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// A file of the data folder that is there.
+    #[error("cannot read `{}`", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The store.
     #[error("cannot store the first token")]
     Store(#[from] CommitError),
@@ -47,7 +56,11 @@ pub(crate) fn secret() -> String {
 /// restart of this process can still show its key.
 pub(crate) fn lease_keys(data: &Path) -> Result<LeaseKeys, Error> {
     let path = data.join("lease.key");
-    let kept = std::fs::read(&path).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    let kept = match std::fs::read(&path) {
+        Ok(bytes) => <[u8; 32]>::try_from(bytes).ok(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => return Err(Error::Unreadable { path, source }),
+    };
     let bytes = match kept {
         Some(bytes) => bytes,
         None => {
@@ -67,7 +80,8 @@ pub(crate) async fn first_token(store: &Store, data: &Path) -> Result<(PathBuf, 
     let tokens = store.tokens().await?;
     let old = tokens.iter().find(|token| token.name == FIRST);
     let anybody = tokens.iter().any(|token| token.role == Role::Admin.as_str());
-    let is_gone = matches!(std::fs::symlink_metadata(&path), Err(error) if error.kind() == io::ErrorKind::NotFound);
+    // One that is empty or leads nowhere is as good as gone.
+    let is_gone = std::fs::read(&path).map_or(true, |bytes| bytes.trim_ascii().is_empty());
     if anybody && !(is_gone && old.is_some()) {
         return Ok((path, false));
     }
@@ -108,6 +122,8 @@ mod tests {
         assert!(!first_token(&store, folder.path()).await.unwrap().1);
         assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
 
+        std::fs::write(&path, "\n").unwrap();
+        assert!(first_token(&store, folder.path()).await.unwrap().1, "an empty one is as good as gone");
         std::fs::remove_file(&path).unwrap();
         assert!(first_token(&store, folder.path()).await.unwrap().1);
         let second = std::fs::read_to_string(&path).unwrap();

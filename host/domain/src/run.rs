@@ -15,6 +15,9 @@ use crate::stage::{Attempt, End, Phase, Rollback, Skip, Stage, StageState};
 
 /// How often a worker may die with the same phase of a stage before it is given up.
 pub const DEATHS_MAX: u32 = 2;
+/// How often a phase of a stage is begun at most, whoever is to blame that it did not end: a worker
+/// that gives back whatever it gets would otherwise get it for ever.
+pub const ATTEMPTS_MAX: u32 = 100;
 
 /// What a run is made of, decided when it is triggered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,8 +144,8 @@ impl Run {
         };
         stage.state = if cancelling && attempt.phase.is_cancellable() {
             StageState::Ended(End::Cancelled { rollback: Rollback::NotNeeded })
-        } else if deaths >= DEATHS_MAX {
-            let fault = Fault::WorkerLost { times: deaths };
+        } else if deaths >= DEATHS_MAX || attempt.number >= ATTEMPTS_MAX {
+            let fault = Fault::WorkerLost { times: if deaths >= DEATHS_MAX { deaths } else { attempt.number } };
             after(attempt.phase, Outcome::Unhappy(Unhappy::Errored(fault)), cancelling)
         } else {
             StageState::Queued(Attempt { number: attempt.number + 1, deaths, ..attempt })

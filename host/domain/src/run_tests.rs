@@ -155,6 +155,17 @@ fn a_stage_whose_condition_does_not_hold_is_skipped_and_the_run_passes() {
 }
 
 /// One of everything that can stand in a stage's state.
+#[test]
+fn nothing_is_begun_again_for_ever() {
+    let (mut run, _) = Run::new(plan(&[("build", Kind::Build, &[])]));
+    for number in 1..=u64::from(ATTEMPTS_MAX) {
+        assert!(!run.state().has_ended(), "{number}");
+        run.apply(&Event::Leased { stage: name("build"), epoch: Epoch(number) }).unwrap();
+        run.apply(&Event::LeaseLost { stage: name("build"), epoch: Epoch(number), loss: Loss::Innocent }).unwrap();
+    }
+    assert_eq!(*run.state(), RunState::Ended(RunEnd::Errored { stage: name("build") }));
+}
+
 fn every_state() -> Vec<StageState> {
     let cause = Unhappy::Cancelled;
     let phases = [Phase::Build, Phase::Test, Phase::Plan, Phase::Apply, Phase::Rollback { cause }];

@@ -3,7 +3,7 @@
 //! Each path comes from a repository, a guest or a tool. `openat2` with
 //! `RESOLVE_BENEATH` refuses `..`, absolute links and races between a check and its use.
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, symlinkat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, renameat, symlinkat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -61,6 +61,12 @@ impl Root {
     /// Makes a folder and those above it.
     pub fn create_folder(&self, path: &str) -> io::Result<()> {
         self.walk(Path::new(path)).map(drop)
+    }
+
+    /// Gives a file another name in its folder, over what has that name.
+    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let ((from_folder, from), (to_folder, to)) = (self.folder_of(from)?, self.folder_of(to)?);
+        Ok(renameat(from_folder, from, to_folder, to)?)
     }
 
     /// Removes a file; one that is not there is no error.
@@ -140,6 +146,17 @@ mod tests {
         }
         assert!(!root.is_folder("up") && !root.is_folder("away") && !root.is_folder(".."));
         assert_eq!(std::fs::read_to_string(folder.path().join("secret")).unwrap(), "outside");
+    }
+
+    #[test]
+    fn a_file_that_is_renamed_replaces_a_link_and_not_what_it_leads_to() {
+        let (folder, root) = root();
+        root.create("a/new", false).unwrap().write_all(b"new").unwrap();
+        root.symlink("a/b", folder.path().join("secret").to_str().unwrap()).unwrap();
+        root.rename("a/new", "a/b").unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join("root/a/b")).unwrap(), "new");
+        assert_eq!(std::fs::read_to_string(folder.path().join("secret")).unwrap(), "outside");
+        assert!(root.rename("a/b", "../b").is_err() && root.rename("../secret", "a/b").is_err());
     }
 
     #[test]

@@ -39,11 +39,11 @@ struct Config {
     health: String,
     /// How long the release may take until it is healthy.
     #[serde(default = "startup_seconds")]
-    #[schemars(range(max = 3600))]
+    #[schemars(range(max = 600))]
     startup_seconds: u32,
     /// How long it may take to be healthy again once it has the traffic.
     #[serde(default = "watch_seconds")]
-    #[schemars(range(max = 3600))]
+    #[schemars(range(max = 600))]
     watch_seconds: u32,
 }
 

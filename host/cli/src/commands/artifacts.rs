@@ -7,6 +7,7 @@ use crate::output;
 use anyhow::Context;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use slipway_domain::key::is_name;
 use slipway_worker::beneath::Root;
 use std::io::Write;
@@ -63,11 +64,27 @@ async fn fetch(api: &Api, run: &str, artifacts: &[Value], to: &Path) -> anyhow::
             return Err(Told::errored("odd-answer", "the server names an artifact that cannot be a file").into());
         }
         let place = format!("{stage}/{name}");
+        // Under a name that no artifact has, until it is whole and the right one.
+        let part = format!("{stage}/.{name}.part");
         let mut response = api.open(api.request(Method::GET, &path(&["runs", run, "artifacts", stage, name]))).await?;
-        folder.remove(&place).with_context(cannot)?;
-        let mut file = folder.create(&place, false).with_context(cannot)?;
-        while let Some(piece) = response.chunk().await.with_context(|| format!("`{place}` did not arrive whole"))? {
-            file.write_all(&piece).with_context(cannot)?;
+        folder.remove(&part).with_context(cannot)?;
+        let fetched = async {
+            let mut file = folder.create(&part, false).with_context(cannot)?;
+            let mut hash = Sha256::new();
+            while let Some(piece) = response.chunk().await.with_context(|| format!("`{place}` did not arrive whole"))? {
+                hash.update(&piece);
+                file.write_all(&piece).with_context(cannot)?;
+            }
+            let found = format!("sha256:{}", hex::encode(hash.finalize()));
+            if found != text(artifact, "digest") {
+                return Err(Told::errored("wrong-digest", format!("`{place}` arrived as other bytes")).into());
+            }
+            folder.rename(&part, &place).with_context(cannot)
+        };
+        if let Err(error) = fetched.await {
+            // What is there of it is of no use; the error is about something else.
+            let _left = folder.remove(&part).is_err();
+            return Err(error);
         }
     }
     Ok(())

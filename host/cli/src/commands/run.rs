@@ -22,8 +22,16 @@ use tokio::sync::oneshot;
 
 pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
     let parameters = parameters(args.parameters)?;
+    if let Some(folder) = &args.artifacts {
+        let told = || Told::usage("no-folder", format!("cannot write artifacts to `{}`", folder.display()));
+        std::fs::create_dir_all(folder).map_err(|error| told().because(error))?;
+    }
     let unusable = || Told::usage("no-folder", format!("there is no folder `{}`", args.folder.display()));
     let folder = args.folder.canonicalize().map_err(|error| unusable().because(error))?;
+    if !folder.is_dir() {
+        let message = format!("`{}` is no folder", args.folder.display());
+        return Err(Told::usage("no-folder", message).hint("name the folder with the `slipway.toml`").into());
+    }
     let file = folder.join(FILE);
     if !file.exists() {
         let message = format!("there is no `{FILE}` in `{}`", folder.display());

@@ -221,7 +221,7 @@ impl From<Refused> for Problem {
             Refused::UnknownPipeline(name) => {
                 Self::missing("pipeline", name.as_str()).hint("add it with `PUT /v1/pipelines/{name}`")
             }
-            Refused::Location(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-repository", text),
+            Refused::Location(_) => Self::bad_request("invalid-repository", text),
             Refused::Git(error) => error.into(),
             Refused::NoDefinition { .. } => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no-definition", text)
                 .hint("commit a `slipway.toml`; docs/quick-start.md shows one of ten lines"),

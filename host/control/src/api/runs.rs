@@ -1,7 +1,7 @@
 //! Runs: trigger, list, show, cancel.
 
 use super::Api;
-use super::auth::Caller;
+use super::auth::{Caller, Revoked};
 use super::extract::{Body, Path, Query};
 use super::pipelines::name;
 use super::problem::Problem;
@@ -84,6 +84,9 @@ fn code_point(c: char) -> String {
 
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    if headers.get_all(IDEMPOTENCY_KEY).iter().count() > 1 {
+        return Err(Problem::bad_request("invalid-idempotency-key", "there are several idempotency keys: send one"));
+    }
     match value.to_str() {
         Ok(key) if !key.is_empty() && key.len() <= 200 => Ok(Some(key.to_owned())),
         Ok(_) | Err(_) => {
@@ -185,12 +188,16 @@ pub(super) struct WaitQuery {
     responses((status = 200, body = RunView), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn get_run(
     State(api): State<Api>,
+    Extension(Revoked(revoked)): Extension<Revoked>,
     Path(run): Path<String>,
     Query(query): Query<WaitQuery>,
 ) -> Result<Json<RunView>, Problem> {
     let id = id(&run)?;
     if let Some(seconds) = query.wait_seconds {
-        wait(&api, &id, Duration::from_secs(seconds)).await?;
+        tokio::select! {
+            waited = wait(&api, &id, Duration::from_secs(seconds)) => waited?,
+            () = revoked.cancelled() => return Err(Problem::unauthorized("this token was revoked meanwhile")),
+        }
     }
     Ok(Json(show(&api, &id).await?))
 }

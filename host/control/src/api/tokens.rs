@@ -109,7 +109,13 @@ pub(super) async fn create_token(
     params(("token" = String, Path, description = "the token's name")),
     responses((status = 200, body = TokenView), (status = "4XX", body = Problem), (status = "5XX", body = Problem)))]
 pub(super) async fn revoke_token(State(api): State<Api>, Path(name): Path<String>) -> Result<Json<TokenView>, Problem> {
-    Ok(Json(api.tokens.revoke(&name).await?.into()))
+    let revoked = api.tokens.revoke(&name).await?;
+    if revoked.role == Role::Worker.as_str() {
+        // A worker that is not trusted any more may have said anything.
+        api.plugins.forget(&name).await?;
+        api.scheduler.forget_checks();
+    }
+    Ok(Json(revoked.into()))
 }
 
 impl From<Unmade> for Problem {

@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 /// How long a worker may take to look at a component, compilation included.
 const LOOK: Duration = Duration::from_secs(60);
@@ -59,6 +60,8 @@ pub enum Error {
     Git(#[from] git::Error),
 }
 
+/// After how long another worker is asked the same.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// How many components are remembered beside the store.
 const KNOWN_MAX: usize = 1_000;
 
@@ -71,6 +74,9 @@ pub struct Question {
 }
 
 type Answer = Result<Described, Undescribed>;
+
+/// An answer, and the name of the token of the worker that gave it.
+type Signed = (Answer, String);
 
 /// The plugins of a server. Clones share them.
 #[derive(Clone)]
@@ -85,7 +91,7 @@ pub struct Plugins {
 #[derive(Default)]
 struct State {
     next: AtomicU64,
-    waiting: Mutex<HashMap<u64, (Digest, oneshot::Sender<Answer>)>>,
+    waiting: Mutex<HashMap<u64, (Digest, oneshot::Sender<Signed>)>>,
     known: Mutex<HashMap<Digest, Arc<Result<PluginFacts, String>>>>,
 }
 
@@ -174,7 +180,8 @@ impl Plugins {
         {
             Some(description) => description,
             None => {
-                let description = match self.ask(name, digest).await? {
+                let (answer, by) = self.ask(name, digest).await?;
+                let description = match answer {
                     Ok(described) => Description(Ok(described)),
                     Err(Undescribed { reason, passing: false }) => Description(Err(reason)),
                     // Kept, it would be held against the plugin for ever.
@@ -187,6 +194,7 @@ impl Plugins {
                     digest: digest.to_string(),
                     size,
                     description: description.to_json(),
+                    by,
                     at: clock::now(),
                 };
                 self.store.try_commit(vec![write]).await?;
@@ -204,25 +212,41 @@ impl Plugins {
         Ok(facts)
     }
 
-    async fn ask(&self, name: &str, digest: &Digest) -> Result<Answer, Error> {
+    async fn ask(&self, name: &str, digest: &Digest) -> Result<Signed, Error> {
         let request = self.state.next.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.waiting().insert(request, (digest.clone(), sender));
         let component = Component { name: name.to_owned(), digest: digest.to_string() };
-        // The receiver lives as long as the server.
-        let _closing = self.questions.send(Question { request, component });
-        let answered = tokio::time::timeout(LOOK, answer).await;
+        let mut answer = answer;
+        let until = Instant::now() + LOOK;
+        let answered = loop {
+            // The receiver lives as long as the server. A worker that does not answer may be frozen:
+            // the next to be asked is another.
+            let _closing = self.questions.send(Question { request, component: component.clone() });
+            let next = until.min(Instant::now() + ASK_AGAIN);
+            match tokio::time::timeout_at(next, &mut answer).await {
+                Err(_elapsed) if Instant::now() < until => {}
+                answered => break answered,
+            }
+        };
         self.waiting().remove(&request);
         answered.ok().and_then(Result::ok).ok_or_else(|| Error::NoWorker(name.to_owned()))
     }
 
-    /// Takes a worker's answer.
-    pub fn answered(&self, request: u64, answer: Answer) {
+    /// Takes the answer of a worker that came with the token of this name.
+    pub fn answered(&self, request: u64, answer: Answer, by: &str) {
         let waiting = self.waiting().remove(&request);
         if let Some((_, waiting)) = waiting {
             // Whoever asked has given up.
-            let _late = waiting.send(answer);
+            let _late = waiting.send((answer, by.to_owned()));
         }
+    }
+
+    /// Forgets what the worker of a token has said, which was revoked: others are asked again.
+    pub async fn forget(&self, by: &str) -> Result<(), CommitError> {
+        self.store.try_commit(vec![Write::PluginsForgotten { by: by.to_owned() }]).await?;
+        self.state.known.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        Ok(())
     }
 
     /// Whether a worker is being asked what this component is.
@@ -230,7 +254,7 @@ impl Plugins {
         self.waiting().values().any(|(asked, _)| asked == digest)
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, (Digest, oneshot::Sender<Answer>)>> {
+    fn waiting(&self) -> MutexGuard<'_, HashMap<u64, (Digest, oneshot::Sender<Signed>)>> {
         self.state.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,7 +1,7 @@
 //! Who gets what: stages that wait, workers that have room.
 
 use super::active::Active;
-use super::leases::Lease;
+use super::leases::{ALONE, Lease};
 use super::settle::After;
 use super::{Inner, Scheduler, WorkerName, now};
 use crate::store::Write;
@@ -12,6 +12,7 @@ use slipway_domain::{Epoch, RunId, StageName};
 use slipway_protocol::FromControl;
 use slipway_protocol::lease::{Component, Lease as WireLease, Limits};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The memory of a stage whose definition does not say, in bytes.
 const MEMORY_BYTES_DEFAULT: u64 = 256 << 20;
@@ -85,9 +86,11 @@ impl Scheduler {
 }
 
 impl Inner {
-    /// A worker that holds nothing and takes something.
+    /// A worker that takes something, and holds nothing but what has run for [`ALONE`].
     fn idle_worker(&self) -> Option<WorkerName> {
-        let idle = self.workers.iter().find(|(_, worker)| worker.holds().is_empty() && worker.free_slots() > 0);
+        let now = Instant::now();
+        let lives = |epoch: &u64| self.leases.get(epoch).is_some_and(|lease| lease.began + ALONE <= now);
+        let idle = self.workers.iter().find(|(_, worker)| worker.free_slots() > 0 && worker.holds().iter().all(lives));
         idle.map(|(name, _)| name.clone())
     }
 

@@ -16,6 +16,10 @@ const UPLOADS_MAX: usize = 2_000;
 /// How long a lease holds without renewal.
 const TTL: Duration = Duration::from_secs(LEASE_TTL_SECONDS);
 
+/// For how long a suspect runs alone. One that has lived through that is beside the next as good
+/// as nobody: a stage may take a day, and must not keep a worker from all others.
+pub(super) const ALONE: Duration = Duration::from_secs(60);
+
 /// The name of a worker process, new at each of its starts, behind that of its token.
 pub type WorkerName = String;
 
@@ -23,8 +27,8 @@ pub type WorkerName = String;
 pub(super) struct Worker {
     slots: usize,
     holds: BTreeSet<u64>,
-    /// The lease beside which it gets no other.
-    alone: Option<u64>,
+    /// The lease beside which it gets no other, and until when.
+    alone: Option<(u64, Instant)>,
     draining: bool,
     connection: Option<(u64, mpsc::UnboundedSender<FromControl>)>,
 }
@@ -50,24 +54,25 @@ impl Worker {
     }
 
     pub(super) fn free_slots(&self) -> usize {
-        if self.takes() && self.alone.is_none() { self.slots.saturating_sub(self.holds.len()) } else { 0 }
+        let alone = self.alone.is_some_and(|(_, until)| Instant::now() < until);
+        if self.takes() && !alone { self.slots.saturating_sub(self.holds.len()) } else { 0 }
     }
 
     pub(super) const fn holds(&self) -> &BTreeSet<u64> {
         &self.holds
     }
 
-    /// Takes a lease, beside which it gets no other if it is `alone`.
+    /// Takes a lease, beside which it gets no other for [`ALONE`] if it is `alone`.
     pub(super) fn hold(&mut self, epoch: u64, alone: bool) {
         self.holds.insert(epoch);
         if alone {
-            self.alone = Some(epoch);
+            self.alone = Some((epoch, Instant::now() + ALONE));
         }
     }
 
     fn release(&mut self, epoch: u64) {
         self.holds.remove(&epoch);
-        self.alone = self.alone.filter(|alone| *alone != epoch);
+        self.alone = self.alone.filter(|(alone, _)| *alone != epoch);
     }
 
     /// Says something; a worker that is not connected asks again when it is.
@@ -91,6 +96,7 @@ pub(super) struct Lease {
     pub(super) stage: StageName,
     pub(super) worker: WorkerName,
     pub(super) expires: Instant,
+    pub(super) began: Instant,
     /// When it is over, however often it is renewed.
     ends: Instant,
     /// The last frame that was taken.
@@ -123,6 +129,7 @@ impl Lease {
             stage,
             worker,
             expires: now + TTL,
+            began: now,
             ends: now + Duration::from_secs(PREPARE_SECONDS_MAX + END_SECONDS_MAX) + timeout,
             last_seq,
             durable_seq: last_seq,
@@ -208,6 +215,10 @@ impl Scheduler {
         let mut inner = self.lock();
         for epoch in epochs {
             if inner.leases.get(epoch).is_some_and(|lease| lease.worker == name) {
+                // It is stopping, and would hand back what it got now.
+                if let Some(worker) = inner.workers.get_mut(name) {
+                    worker.draining = true;
+                }
                 self.lose(&mut inner, *epoch, Loss::Innocent);
             }
         }

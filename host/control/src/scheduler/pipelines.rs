@@ -31,6 +31,11 @@ impl Pipelines {
         self.lock().checked.get(asked).cloned()
     }
 
+    /// Forgets what checks have found: what they were told of plugins is no longer believed.
+    pub(super) fn forget_checked(&self) {
+        self.lock().checked.clear();
+    }
+
     /// Keeps what a check has found.
     pub(super) fn keep(&self, asked: Asked, pipeline: &Arc<Pipeline>) {
         let mut kept = self.lock();

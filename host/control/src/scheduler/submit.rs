@@ -182,6 +182,11 @@ impl Scheduler {
         }
     }
 
+    /// From now on every pipeline is checked anew.
+    pub fn forget_checks(&self) {
+        self.pipelines.forget_checked();
+    }
+
     /// Cancels a run. The ticket tells when that is durable.
     pub fn cancel(&self, id: &RunId, by: &str) -> Result<Ticket, slipway_domain::run::InvalidTransition> {
         let event = slipway_domain::run::Event::CancelRequested { by: by.to_owned() };

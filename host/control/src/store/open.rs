@@ -14,7 +14,7 @@ use std::time::Duration;
 /// `SLPW`, in the header of the file (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x534c_5057;
 /// The version of the schema (`PRAGMA user_version`).
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 /// The header of a database, and its smallest page by SQLite's default, in bytes.
 const HEADER_BYTES: u64 = 100;
 const PAGE_BYTES: u64 = 4_096;
@@ -179,7 +179,7 @@ async fn prepare(writer: &mut SqliteConnection, path: &Path, unclean: bool) -> R
         let mut transaction = writer.begin().await.map_err(failed)?;
         transaction.execute(sqlx::raw_sql(include_str!("schema.sql"))).await.map_err(failed)?;
         transaction
-            .execute(sqlx::raw_sql("PRAGMA application_id = 1397510231; PRAGMA user_version = 3;"))
+            .execute(sqlx::raw_sql("PRAGMA application_id = 1397510231; PRAGMA user_version = 4;"))
             .await
             .map_err(failed)?;
         return transaction.commit().await.map_err(failed);

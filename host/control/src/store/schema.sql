@@ -24,6 +24,7 @@ CREATE TABLE plugin (
     digest TEXT PRIMARY KEY,
     size INTEGER NOT NULL,
     description TEXT NOT NULL,      -- JSON: what it is, or why it cannot be used
+    described_by TEXT NOT NULL,     -- the token of the worker that looked at it
     described_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 

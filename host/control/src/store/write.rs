@@ -44,8 +44,15 @@ pub enum Write {
         size: u64,
         /// What it is, as JSON.
         description: String,
+        /// The name of the token of the worker that says so.
+        by: String,
         /// When it was looked at.
         at: Micros,
+    },
+    /// What the worker of a token has said of components: nobody believes it any more.
+    PluginsForgotten {
+        /// The name of the token.
+        by: String,
     },
     /// A checked pipeline file.
     Definition {
@@ -203,11 +210,13 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
              ON CONFLICT (name) DO UPDATE SET repository = excluded.repository",
         )
         .bind(&row.name).bind(&row.repository).bind(row.created_at),
-        Write::Plugin { digest, size, description, at } => sqlx::query(
-            "INSERT INTO plugin (digest, size, description, described_at) VALUES (?, ?, ?, ?)
-             ON CONFLICT (digest) DO UPDATE SET description = excluded.description, described_at = excluded.described_at",
+        Write::Plugin { digest, size, description, by, at } => sqlx::query(
+            "INSERT INTO plugin (digest, size, description, described_by, described_at) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (digest) DO UPDATE SET description = excluded.description,
+             described_by = excluded.described_by, described_at = excluded.described_at",
         )
-        .bind(digest).bind(signed(*size)).bind(description).bind(at),
+        .bind(digest).bind(signed(*size)).bind(description).bind(by).bind(at),
+        Write::PluginsForgotten { by } => sqlx::query("DELETE FROM plugin WHERE described_by = ?").bind(by),
         Write::Definition { digest, text, facts } => {
             sqlx::query("INSERT OR IGNORE INTO definition (digest, text, facts) VALUES (?, ?, ?)")
                 .bind(digest).bind(text).bind(facts)

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How long a worker may be silent: longer than it takes to renew, shorter than a lease.
+/// How long a worker may be silent: far longer than it takes to renew. Its leases end sooner.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// How long a worker may take to read what it is told.
@@ -49,7 +49,7 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
     }
     let worker = full_name(&token, &worker);
     let (tell, mut told) = mpsc::unbounded_channel();
-    let number = workers.connected.add(tell.clone());
+    let number = workers.connected.add(&token, tell.clone());
     // The welcome goes before anything else that the worker is told.
     let (welcome, greeted) = mpsc::unbounded_channel();
     let resumed = workers.scheduler.worker_connected(&worker, slots, &holds, number, tell.clone());
@@ -95,7 +95,7 @@ async fn serve(workers: Workers, token: String, revoked: CancellationToken, sock
                 FromWorker::Frame { epoch, seq, body } => workers.broker.frame(&speaker, epoch, seq, body),
                 FromWorker::Described { request, description } => {
                     if workers.connected.was_asked(number, request) {
-                        workers.plugins.answered(request, description);
+                        workers.plugins.answered(request, description, &token);
                     }
                 }
                 FromWorker::Draining => workers.scheduler.worker_draining(&worker),

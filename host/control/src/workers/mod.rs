@@ -6,6 +6,7 @@ mod connection;
 
 use crate::blobs::Blobs;
 use crate::broker::Broker;
+use crate::children::EMBEDDED;
 use crate::plugins::{Plugins, Question};
 use crate::scheduler::Scheduler;
 use axum::Router;
@@ -39,6 +40,8 @@ struct Connected {
 
 /// A connection, and the questions that were asked on it and are not answered.
 struct Connection {
+    /// The name of the token that it came with.
+    token: String,
     tell: mpsc::UnboundedSender<FromControl>,
     asked: BTreeSet<u64>,
 }
@@ -88,9 +91,10 @@ impl Workers {
 }
 
 impl Connected {
-    fn add(&self, tell: mpsc::UnboundedSender<FromControl>) -> u64 {
+    fn add(&self, token: &str, tell: mpsc::UnboundedSender<FromControl>) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.open().insert(number, Connection { tell, asked: BTreeSet::new() });
+        let connection = Connection { token: token.to_owned(), tell, asked: BTreeSet::new() };
+        self.open().insert(number, connection);
         self.came.notify_one();
         number
     }
@@ -99,17 +103,25 @@ impl Connected {
         self.open().remove(&number);
     }
 
-    /// Asks the newest connection, waiting for one when there is none.
+    /// Asks a connection that was not asked the same before: the server's own worker if it is
+    /// there, else the newest. Waits for one when there is none at all.
     async fn ask(&self, Question { request, component }: Question) {
-        let mut message = FromControl::Describe { request, component };
         loop {
-            if let Some(connection) = self.open().values_mut().next_back() {
-                match connection.tell.send(message) {
-                    Ok(()) => {
-                        connection.asked.insert(request);
-                        return;
-                    }
-                    Err(unsaid) => message = unsaid.0,
+            {
+                let mut open = self.open();
+                let is_there = open.values().any(|connection| !connection.tell.is_closed());
+                let fresh = open
+                    .iter_mut()
+                    .filter(|(_, connection)| !connection.tell.is_closed() && !connection.asked.contains(&request));
+                let best = fresh.max_by_key(|(number, connection)| (connection.token == EMBEDDED, **number));
+                if let Some((_, connection)) = best {
+                    connection.asked.insert(request);
+                    // One that is closing is asked in vain, and another is the next time.
+                    let _closing = connection.tell.send(FromControl::Describe { request, component });
+                    return;
+                }
+                if is_there {
+                    return;
                 }
             }
             self.came.notified().await;

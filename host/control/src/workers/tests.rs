@@ -229,15 +229,29 @@ async fn a_question_waits_for_a_worker_and_only_that_one_answers_it() {
     let question = Question { request: 7, component: component.clone() };
     let asked = tokio::spawn(async move { asking.ask(question).await });
     let (gone, _) = mpsc::unbounded_channel();
-    let first = connected.add(gone);
+    let first = connected.add("remote", gone);
     tokio::task::yield_now().await;
     connected.remove(first);
     let (there, mut told) = mpsc::unbounded_channel();
-    let second = connected.add(there);
+    let second = connected.add("remote", there);
     assert_eq!(told.recv().await, Some(FromControl::Describe { request: 7, component }));
     asked.await.unwrap();
-    let (idle, _told) = mpsc::unbounded_channel();
-    let third = connected.add(idle);
+    let (idle, mut other_told) = mpsc::unbounded_channel();
+    let third = connected.add("remote", idle);
+    // Nobody has answered: the next time another is asked, and then nobody is left.
+    for _again in 0..2 {
+        connected.ask(Question { request: 7, component: Component { name: "a".into(), digest: "b".into() } }).await;
+    }
+    assert!(matches!(other_told.recv().await, Some(FromControl::Describe { request: 7, .. })));
+    assert!(told.try_recv().is_err() && other_told.try_recv().is_err(), "each is asked once");
+    // The server's own worker is asked before any other.
+    let (own, mut own_told) = mpsc::unbounded_channel();
+    connected.add(EMBEDDED, own);
+    let (newer, _newer_told) = mpsc::unbounded_channel();
+    connected.add("remote", newer);
+    connected.ask(Question { request: 8, component: Component { name: "a".into(), digest: "b".into() } }).await;
+    assert!(matches!(own_told.recv().await, Some(FromControl::Describe { request: 8, .. })));
+    assert!(connected.was_asked(third, 7));
     for (connection, request, answers) in [(third, 7, false), (second, 8, false), (second, 7, true), (second, 7, false)]
     {
         assert_eq!(connected.was_asked(connection, request), answers, "{connection} {request}");
@@ -269,4 +283,29 @@ async fn a_worker_that_cannot_be_used_is_told_why() {
     let mut socket = dial(&url).await;
     say(&mut socket, &offers(SLOTS_MAX)).await;
     assert!(matches!(hear(&mut socket).await, Some(FromControl::Welcome { .. })));
+}
+
+#[tokio::test]
+async fn what_a_revoked_worker_has_said_of_a_plugin_is_asked_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path()).await;
+    let mut questions = server.questions.take().unwrap();
+    let digest = server.blobs.put(axum::body::Bytes::from_static(b"component")).await.unwrap().digest;
+    let ask = || {
+        let (plugins, digest) = (server.plugins.clone(), digest.clone());
+        tokio::spawn(async move { plugins.facts("p", &digest).await.unwrap() })
+    };
+    let mut answer = async |reason: &str, by: &str| {
+        let asked = questions.recv().await.unwrap();
+        let refused = message::Undescribed { reason: reason.into(), passing: false };
+        server.plugins.answered(asked.request, Err(refused), by);
+    };
+    let (first, ()) = tokio::join!(ask(), answer("a lie", "stolen"));
+    assert_eq!(first.unwrap().as_ref().as_ref().unwrap_err(), "a lie");
+    assert_eq!(ask().await.unwrap().as_ref().as_ref().unwrap_err(), "a lie", "it is not asked twice");
+    server.plugins.forget("another").await.unwrap();
+    assert_eq!(ask().await.unwrap().as_ref().as_ref().unwrap_err(), "a lie", "it is in the store");
+    server.plugins.forget("stolen").await.unwrap();
+    let (second, ()) = tokio::join!(ask(), answer("the truth", "embedded"));
+    assert_eq!(second.unwrap().as_ref().as_ref().unwrap_err(), "the truth");
 }

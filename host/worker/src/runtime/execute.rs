@@ -64,7 +64,8 @@ pub async fn execute(engine: &Engine, component: &Ready, session: &Arc<Session>)
         Some(Ok(Ok(Ok(())))) => Outcome::Passed,
         Some(_) | None if session.is_lost() => return None,
         None => Outcome::Unhappy(Unhappy::Cancelled),
-        Some(Ok(Ok(Err(_)))) if session.is_cancelled() => Outcome::Unhappy(Unhappy::Cancelled),
+        // However one that was cancelled ends: it was told to.
+        Some(Ok(Ok(Err(_)) | Err(_)) | Err(_)) if session.is_cancelled() => Outcome::Unhappy(Unhappy::Cancelled),
         Some(Ok(Ok(Err(failure)))) => Outcome::Unhappy(Unhappy::Failed(tell(failure))),
         Some(Ok(Err(error))) => {
             let fault = in_own_words(classify(&error, &store.data().limits), session);

@@ -10,8 +10,9 @@ use std::process::{Child, Command, ExitCode};
 pub const COMMAND: &str = "sandbox-init";
 /// Where the program is seen inside.
 pub const PROGRAM: &str = "/run/slipway/init";
-/// The folder in which it leaves what the tool took.
-pub const USAGE_FOLDER: &str = "/run/slipway/usage";
+/// The file in which it leaves what the tool took. A file and no folder: the tool can write there
+/// too, and could make any number of others.
+pub const USAGE: &str = "/run/slipway/usage.json";
 
 /// What a tool and all that it started took. Written inside the sandbox, so good for
 /// people to see, not for deciding anything.
@@ -49,7 +50,7 @@ pub fn main(args: &[String]) -> ExitCode {
     };
     let usage = usage(signal);
     if let Ok(text) = serde_json::to_string(&usage)
-        && let Err(error) = std::fs::write(format!("{USAGE_FOLDER}/usage.json"), text)
+        && let Err(error) = std::fs::write(USAGE, text)
     {
         return complain(&format!("cannot tell what the tool took: {error}"));
     }

@@ -134,8 +134,16 @@ struct Scratch(PathBuf);
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = remove_all(&self.0) {
-            tracing::debug!(folder = %self.0.display(), %error, "cannot remove a sandbox's folder");
+        let folder = std::mem::take(&mut self.0);
+        let remove = move || {
+            if let Err(error) = remove_all(&folder) {
+                tracing::debug!(folder = %folder.display(), %error, "cannot remove a sandbox's folder");
+            }
+        };
+        // Not on a thread that guests wait for. Without a runtime the worker is ending, and the
+        // next one removes what is left.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            drop(runtime.spawn_blocking(remove));
         }
     }
 }
@@ -231,7 +239,7 @@ impl Running {
 /// as anything of a tool: no link is followed, no pipe waited for, and only a little is read.
 fn usage(scratch: &Path) -> Usage {
     let read = || -> io::Result<Usage> {
-        let file = Root::open(&sandbox::usage_folder(scratch))?.read(sandbox::USAGE_FILE)?;
+        let file = Root::open(scratch)?.read(sandbox::USAGE_FILE)?;
         let mut text = String::new();
         io::Read::read_to_string(&mut io::Read::take(file, USAGE_BYTES_MAX), &mut text)?;
         Ok(serde_json::from_str(&text)?)

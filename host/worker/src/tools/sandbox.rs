@@ -128,19 +128,14 @@ fn children(of: Pid) -> Vec<Pid> {
     children.split_whitespace().filter_map(|id| id.parse().ok().and_then(Pid::from_raw)).collect()
 }
 
-/// The file in which [`super::init`] leaves what the tool took.
+/// The name of [`init::USAGE`] in the scratch folder.
 pub const USAGE_FILE: &str = "usage.json";
-
-/// The folder of that file, on the host.
-pub fn usage_folder(scratch: &Path) -> PathBuf {
-    scratch.join("usage")
-}
 
 /// Writes the few files of `/etc` that programs expect.
 fn prepare(scratch: &Path) -> io::Result<()> {
     let etc = scratch.join("etc");
     std::fs::create_dir_all(&etc)?;
-    std::fs::create_dir_all(usage_folder(scratch))?;
+    std::fs::write(scratch.join(USAGE_FILE), "")?;
     std::fs::write(etc.join("passwd"), "stage:x:1000:1000:stage:/home/stage:/bin/sh\n")?;
     std::fs::write(etc.join("group"), "stage:x:1000:\n")?;
     std::fs::write(etc.join("hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
@@ -180,7 +175,7 @@ fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
         add(&[&"--ro-bind", &bind.from, &bind.to]);
     }
     add(&[&"--ro-bind", &layout.init, &init::PROGRAM]);
-    add(&[&"--bind", &usage_folder(layout.scratch), &init::USAGE_FOLDER]);
+    add(&[&"--bind", &layout.scratch.join(USAGE_FILE), &init::USAGE]);
     add(&[&"--bind", &layout.work, &"/work", &"--ro-bind", &layout.inputs, &"/inputs"]);
     for (from, to) in layout.caches {
         add(&[&"--bind", from, to]);

@@ -95,6 +95,47 @@ async fn each_suspect_of_a_death_runs_alone_and_the_rest_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_suspect_keeps_a_worker_to_itself_for_a_minute_and_not_for_a_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    for _ in 0..2 {
+        server.run(ONE).await;
+    }
+    let mut worker = server.worker("first", 4, &[]);
+    assert_eq!(worker.leases().len(), 2);
+    server.scheduler.worker_gone("first", Loss::Death);
+    server.run(ONE).await;
+    let mut worker = server.worker("only", 4, &[]);
+    let mut held = vec![worker.lease().epoch];
+    // First the other suspect, beside one that has lived through its minute, then who waits.
+    for attempt in [2, 1] {
+        for _ in 0..5 {
+            server.pass_time(Duration::from_secs(10)).await;
+            server.scheduler.renew("only", &held);
+            assert_eq!(worker.leases(), [], "not yet");
+        }
+        server.pass_time(Duration::from_secs(10)).await;
+        server.scheduler.renew("only", &held);
+        let next = worker.lease();
+        assert_eq!(next.attempt, attempt);
+        held.push(next.epoch);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_hands_back_gets_nothing_until_it_comes_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path()).await;
+    server.run(ONE).await;
+    let mut worker = server.worker("w", 4, &[]);
+    let epoch = worker.lease().epoch;
+    server.scheduler.hand_back("w", &[epoch]);
+    server.scheduler.expire();
+    assert_eq!(worker.leases(), []);
+    assert_eq!(server.worker("w", 4, &[]).lease().attempt, 2);
+}
+
+#[tokio::test]
 async fn of_two_stages_that_a_death_befell_only_the_one_that_kills_again_is_given_up() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path()).await;
