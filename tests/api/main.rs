@@ -138,6 +138,7 @@ async fn a_log_is_read_by_stage_and_from_where_the_reader_is() {
     let repository = Repository::with(pipeline, &["says_hello"]);
     server.add("one", repository.path()).await;
     let run = server.run("one", "main").await["id"].as_str().unwrap().to_owned();
+    let reference = std::fs::read_to_string(root().join("docs/http-api.md")).unwrap();
     for way in ["logs", "logs/stream"] {
         let (status, problem) = server.request("GET", &format!("/v1/runs/{run}/{way}?stage=two"), None).await;
         assert_eq!((status, problem["code"].as_str()), (404, Some("not-found")), "{problem}");
@@ -156,6 +157,9 @@ async fn a_log_is_read_by_stage_and_from_where_the_reader_is() {
             request.header("last-event-id", last).send().await.unwrap().text().await.unwrap()
         };
         let (whole, rest) = (read("0").await, read("1").await);
+        for name in whole.lines().filter_map(|line| line.strip_prefix("event: ")) {
+            assert!(reference.contains(&format!("`{name}`")), "docs/http-api.md does not tell of the event `{name}`");
+        }
         assert!(whole.contains("id: 1\n") && whole.contains("id: 2\n"), "{whole}");
         assert!(!rest.contains("id: 1\n") && rest.contains("id: 2\n"), "{rest}");
     }
