@@ -24,8 +24,12 @@ impl Process {
     fn start() -> Self {
         let cache = tempfile::tempdir().unwrap();
         let token = "a-token-for-tests".to_owned();
-        let orders =
-            AppsOrders { listen: ([127, 0, 0, 1], 0).into(), token: token.clone(), cache: cache.path().join("apps") };
+        let orders = AppsOrders {
+            listen: ([127, 0, 0, 1], 0).into(),
+            token: token.clone(),
+            cache: cache.path().join("apps"),
+            expected: Vec::new(),
+        };
         let mut command = slipway();
         let mut child = command
             .args(["apps", "--embedded"])

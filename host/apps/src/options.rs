@@ -1,5 +1,6 @@
 //! What the app host is told at its start.
 
+use slipway_domain::AppName;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub struct Options {
     /// The folder of compiled code, which nobody else may write to. Without it each process
     /// compiles anew.
     pub cache: Option<PathBuf>,
+    /// The apps that control is about to bring: until then they are away, and not unknown.
+    pub expected: Vec<AppName>,
     /// What requests may take.
     pub limits: Limits,
 }

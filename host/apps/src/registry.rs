@@ -103,7 +103,7 @@ pub(crate) struct Registry {
 #[derive(Default)]
 struct Inner {
     releases: HashMap<ReleaseId, Arc<Release>>,
-    /// Every app that has a release, and no other.
+    /// Every app that has a release or is expected to get one, and no other.
     apps: HashMap<AppName, App>,
 }
 
@@ -116,6 +116,11 @@ impl Registry {
     /// None yet. `places` is how many requests one app may have at once.
     pub(crate) fn new(places: usize) -> Self {
         Self { inner: RwLock::default(), places }
+    }
+
+    /// Takes an app for one that is there and has no live release yet.
+    pub(crate) fn expect(&self, app: AppName) {
+        self.write().apps.entry(app).or_insert_with(|| App { tally: Tally::new(self.places), live: None });
     }
 
     /// Where a request for this app goes.
@@ -199,6 +204,9 @@ impl Registry {
             .extract_if(|id, release| release.identity().app == *app && !keep.contains(id))
             .map(|(_, release)| release)
             .collect();
+        if !inner.releases.values().any(|release| release.identity().app == *app) {
+            inner.apps.remove(app);
+        }
         // As above.
         drop(inner);
         drop((before, gone));

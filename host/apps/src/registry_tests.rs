@@ -153,6 +153,19 @@ fn an_app_without_releases_is_forgotten() {
 }
 
 #[test]
+fn an_app_that_is_expected_is_away_and_not_unknown() {
+    let fixture = Fixture::new();
+    fixture.registry.expect(app("shop"));
+    assert!(matches!(fixture.registry.route(&app("shop")), Route::Down));
+    assert!(matches!(fixture.registry.route(&app("other")), Route::Unknown));
+    fixture.add("shop", 1);
+    fixture.registry.expect(app("shop"));
+    assert!(fixture.registry.get(&id(1)).is_ok(), "what is there stays");
+    fixture.registry.stop(&app("shop"), &HashSet::new());
+    assert!(matches!(fixture.registry.route(&app("shop")), Route::Unknown), "nothing is left of it");
+}
+
+#[test]
 fn a_stopped_app_has_no_release_until_the_next_one() {
     let fixture = Fixture::new();
     fixture.registry.stop(&app("shop"), &HashSet::new());

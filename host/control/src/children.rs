@@ -59,6 +59,8 @@ pub struct AppsOrders {
     pub token: String,
     /// The folder of compiled code.
     pub cache: PathBuf,
+    /// The apps that it will be given.
+    pub expected: Vec<String>,
 }
 
 /// What the app host says once it listens, as one line of JSON.
@@ -180,7 +182,8 @@ pub async fn keep_apps(
 ) {
     let mut pause = PAUSES.0;
     while !stop.is_cancelled() {
-        let orders = AppsOrders { listen, token: token.clone(), cache: program.folder.join("apps") };
+        let (cache, expected) = (program.folder.join("apps"), apps.names().await);
+        let orders = AppsOrders { listen, token: token.clone(), cache, expected };
         let began = tokio::time::Instant::now();
         match start(&program, "apps", &orders).await {
             Ok(mut child) => {

@@ -8,6 +8,7 @@ use crate::{files, output};
 use anyhow::Context;
 use serde::de::DeserializeOwned;
 use slipway_control::children::{AppsOrders, AppsReady, WorkerOrders};
+use slipway_domain::AppName;
 use std::io::{BufRead, Read};
 use tokio_util::sync::CancellationToken;
 
@@ -61,7 +62,7 @@ fn told(error: slipway_worker::Error) -> anyhow::Error {
 }
 
 pub(super) async fn apps() -> anyhow::Result<()> {
-    let AppsOrders { listen, token, cache } = orders()?;
+    let AppsOrders { listen, token, cache, expected } = orders()?;
     let stop = CancellationToken::new();
     stop_with_parent(stop.clone())?;
     let options = slipway_apps::Options {
@@ -69,6 +70,7 @@ pub(super) async fn apps() -> anyhow::Result<()> {
         admin: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
         token,
         cache: Some(cache),
+        expected: expected.into_iter().filter_map(|app| AppName::new(app).ok()).collect(),
         limits: slipway_apps::Limits::default(),
     };
     let ready = |bound: slipway_apps::Bound| {

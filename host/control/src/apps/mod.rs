@@ -251,6 +251,11 @@ impl Apps {
         releases.live().cloned().ok_or_else(|| release::Error::NoPrevious.into())
     }
 
+    /// The apps that the app host is to serve, as far as the store can be read.
+    pub async fn names(&self) -> Vec<String> {
+        self.store.apps().await.unwrap_or_default()
+    }
+
     /// Brings an app host that has just started to what is stored. Returns the apps that it
     /// does not serve as they should be, each with the reason; the others are served.
     pub async fn bring_up(&self) -> Result<Vec<(AppName, ActError)>, ActError> {

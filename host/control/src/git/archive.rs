@@ -49,13 +49,13 @@ pub(super) fn entries(listed: &[u8]) -> impl Iterator<Item = Entry<'_>> {
     })
 }
 
-/// Writes the archive.
-pub(super) async fn write(mirror: &Path, revision: &Revision, to: &Path) -> Result<(), Error> {
+/// Refuses a revision that cannot be laid out, and returns what git lists of it.
+pub(super) async fn check(mirror: &Path, revision: &Revision) -> Result<Vec<u8>, Error> {
     let mut command = git(Some(mirror));
     command.args(["ls-tree", "-r", "-z", "-l", "--full-tree", "--end-of-options", revision.as_str()]);
     let listed = run(command, LIST).await?;
     let unusable = |reason: String| Error::Unusable { revision: revision.to_string(), reason };
-    let entries: Vec<Entry<'_>> = entries(&listed).filter(|entry| entry.kind == "blob").collect();
+    let entries: Vec<Entry<'_>> = blobs(&listed).collect();
     let bytes: u64 = entries.iter().map(|entry| entry.size).sum();
     if entries.len() > FILES_MAX || bytes > BYTES_MAX {
         return Err(unusable(format!(
@@ -68,7 +68,18 @@ pub(super) async fn write(mirror: &Path, revision: &Revision, to: &Path) -> Resu
             unusable(format!("its entry `{}` {why}", String::from_utf8_lossy(entry.path).escape_debug()))
         })?;
     }
-    let entries = entries.iter().map(OwnEntry::of).collect();
+    drop(entries);
+    Ok(listed)
+}
+
+fn blobs(listed: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    entries(listed).filter(|entry| entry.kind == "blob")
+}
+
+/// Writes the archive.
+pub(super) async fn write(mirror: &Path, revision: &Revision, to: &Path) -> Result<(), Error> {
+    let listed = check(mirror, revision).await?;
+    let entries = blobs(&listed).map(|entry| OwnEntry::of(&entry)).collect();
     match tokio::time::timeout(WRITE, copy(mirror, entries, to)).await {
         Ok(result) => result.map_err(|source| Error::Io { what: "cannot write a revision's archive", source }),
         Err(_elapsed) => Err(Error::Timeout { seconds: WRITE.as_secs() }),

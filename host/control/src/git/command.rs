@@ -1,6 +1,7 @@
 //! How git is run: with no configuration but ours, no hooks, no prompts, and an end.
 
 use super::error::Error;
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
@@ -63,6 +64,8 @@ pub(super) fn git(repository: Option<&Path>) -> Command {
         command.arg("--git-dir").arg(repository);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    // What it starts itself, such as `ssh`, ends with it.
+    command.process_group(0);
     command
 }
 
@@ -77,6 +80,7 @@ pub(super) async fn run(mut command: Command, limit: Duration) -> Result<Vec<u8>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Error::NoGit),
         spawned => spawned.map_err(cannot)?,
     };
+    let group = Group(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw));
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let told = async {
         tokio::try_join!(at_most(stdout, OUTPUT_BYTES_MAX), at_most(stderr, COMPLAINT_BYTES_MAX), child.wait())
@@ -85,10 +89,30 @@ pub(super) async fn run(mut command: Command, limit: Duration) -> Result<Vec<u8>
         Err(_elapsed) => return Err(Error::Timeout { seconds: limit.as_secs() }),
         Ok(told) => told.map_err(cannot)?,
     };
+    group.has_ended();
     if status.success() {
         return Ok(printed);
     }
     Err(Error::told(&String::from_utf8_lossy(&complaint)))
+}
+
+/// The processes of a git that runs. Dropped, it ends them all: git alone would leave those behind
+/// that wait for the other side.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn has_ended(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            // It may have ended meanwhile.
+            let _gone = kill_process_group(group, Signal::KILL).is_err();
+        }
+    }
 }
 
 /// Reads to the end; more than so many bytes are an error.

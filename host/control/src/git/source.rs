@@ -154,6 +154,11 @@ impl Git {
         run(command, READ).await.map(Some)
     }
 
+    /// Refuses a fetched commit whose files cannot be laid out.
+    pub async fn check_files(&self, location: &Location, revision: &Revision) -> Result<(), Error> {
+        archive::check(&self.mirror_path(location), revision).await.map(drop)
+    }
+
     /// Writes a fetched commit's files as a tar archive.
     pub async fn archive(&self, location: &Location, revision: &Revision, to: &Path) -> Result<(), Error> {
         archive::write(&self.mirror_path(location), revision, to).await

@@ -188,6 +188,7 @@ async fn a_commit_is_read_and_archived_as_it_is() {
     assert_eq!(git.read(&location, &revision, "nothing.toml", 1000).await.unwrap(), None);
     assert!(git.read(&location, &revision, "slipway.toml", 3).await.is_err(), "too large");
     assert!(git.read(&location, &revision, "link", 1000).await.is_err(), "a link");
+    git.check_files(&location, &revision).await.unwrap();
     let archive = folder.path().join("archive.tar");
     git.archive(&location, &revision, &archive).await.unwrap();
     let mut archive = tar::Archive::new(std::fs::File::open(archive).unwrap());

@@ -115,6 +115,8 @@ impl Scheduler {
         self.git.fetch(location, revision).await?;
         let file = self.git.read(location, revision, FILE, BYTES_MAX as u64).await?;
         let Some(file) = file else { return Err(Refused::NoDefinition { revision: revision.clone() }) };
+        // Now, when it can still be refused, and not by the first stage that looks.
+        self.git.check_files(location, revision).await?;
         let text = decode(&file).map_err(|wrong| Refused::Invalid {
             revision: revision.clone(),
             diagnostics: vec![wrong.diagnostic],
