@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use slipway_domain::RunId;
+use slipway_domain::run::InvalidTransition;
 use slipway_domain::text::is_deceptive;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -226,10 +227,19 @@ pub(super) async fn cancel_run(
     Path(run): Path<String>,
 ) -> Result<(StatusCode, Json<RunView>), Problem> {
     let id = known(&api, &run).await?;
-    let cancelled = api.scheduler.cancel(&id, &caller.0).map_err(|error| {
-        let detail = format!("run `{id}` is not cancelled: {error}");
-        Problem::new(StatusCode::CONFLICT, "conflict", detail)
-    })?;
+    let cancelled = match api.scheduler.cancel(&id, &caller.0) {
+        Ok(cancelled) => cancelled,
+        // It is stored, and is just being taken up.
+        Err(InvalidTransition::RunEnded) if find(&api, &id).await?.ended_at.is_none() => {
+            let problem =
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not-yet", format!("run `{id}` is just beginning"));
+            return Err(problem.hint("try again in a moment"));
+        }
+        Err(error) => {
+            let detail = format!("run `{id}` is not cancelled: {error}");
+            return Err(Problem::new(StatusCode::CONFLICT, "conflict", detail));
+        }
+    };
     // The answer shows the run as cancelled, so it waits until that is durable.
     cancelled.durable().await?;
     Ok((StatusCode::ACCEPTED, Json(show(&api, &id).await?)))
