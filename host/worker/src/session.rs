@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// How long tools may take to be gone once they are killed.
 const TOOLS_END: Duration = Duration::from_secs(10);
@@ -169,9 +170,9 @@ impl Session {
         self.tools.start(self, seq, plan, command).await
     }
 
-    /// The tools that were started and have not ended.
-    pub const fn running_tools(&self) -> &TaskTracker {
-        &self.running_tools
+    /// Counts a tool as running until this is dropped.
+    pub fn tool_begins(&self) -> TaskTrackerToken {
+        self.running_tools.token()
     }
 
     /// Waits until no tool runs that the guest has started and let go, which ends them. After

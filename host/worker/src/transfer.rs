@@ -127,7 +127,7 @@ impl Transfer {
         {
             return Ok(bytes);
         }
-        let mut tries = 0;
+        let mut tries = Tries::default();
         let bytes = loop {
             let request = match proof {
                 Some(proof) => self.get(&self.client, proof, "component"),
@@ -135,8 +135,7 @@ impl Transfer {
             };
             match self.send(request, &what).await?.bytes().await {
                 Ok(bytes) => break bytes,
-                Err(error) if tries < BODY_TRIES => tries = pause(&what, &error, tries).await,
-                Err(source) => return Err(broken(&what, source)),
+                Err(error) => tries.again(&what, error).await?,
             }
         };
         let found = digest_of(&bytes);
@@ -176,11 +175,11 @@ impl Transfer {
         what: &str,
         digest: Option<&Digest>,
     ) -> Result<File, Error> {
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
             let response = self.send(request(), what).await?;
             match self.download(response, path, what, digest).await {
-                Err(Error::Broken { source, .. }) if tries < BODY_TRIES => tries = pause(what, &source, tries).await,
+                Err(Error::Broken { source, .. }) => tries.again(what, source).await?,
                 fetched => return fetched,
             }
         }
@@ -191,7 +190,7 @@ impl Transfer {
     pub async fn upload(&self, proof: &Proof, body: impl Fn() -> io::Result<reqwest::Body>) -> Result<Uploaded, Error> {
         let what = "an artifact";
         let url = format!("{}/worker/v1/leases/{}/blobs", self.control, proof.epoch);
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
             let response = self
                 .retry(what, || {
@@ -200,8 +199,8 @@ impl Transfer {
                 })
                 .await?;
             match response.json().await {
-                Err(error) if tries < BODY_TRIES => tries = pause(what, &error, tries).await,
-                told => return told.map_err(|source| broken(what, source)),
+                Ok(uploaded) => return Ok(uploaded),
+                Err(error) => tries.again(what, error).await?,
             }
         }
     }
@@ -316,11 +315,21 @@ fn tidy(folder: &Path) {
     }
 }
 
-/// Waits a moment before something is fetched again, and counts.
-async fn pause(what: &str, error: &reqwest::Error, tries: u32) -> u32 {
-    tracing::debug!(%error, what, "a transfer broke off: beginning again");
-    tokio::time::sleep(PAUSE).await;
-    tries + 1
+/// How often a body has broken off.
+#[derive(Default)]
+struct Tries(u32);
+
+impl Tries {
+    /// Waits a moment before it is asked for again; an error when that was often enough.
+    async fn again(&mut self, what: &str, error: reqwest::Error) -> Result<(), Error> {
+        if self.0 == BODY_TRIES {
+            return Err(broken(what, error));
+        }
+        self.0 += 1;
+        tracing::debug!(%error, what, "a transfer broke off: beginning again");
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
+    }
 }
 
 fn broken(what: &str, source: reqwest::Error) -> Error {

@@ -1,5 +1,6 @@
 //! Reads in each phase what the phases before have left, and fails in `apply`.
 
+use guests::expect;
 use slipway_sdk::prelude::*;
 
 fn plan() -> Result<(), Failure> {
@@ -28,10 +29,6 @@ fn rollback() -> Result<(), Failure> {
     expect("what `apply` stored, as a file", file == b"take this back")?;
     info!("everything was handed over");
     Ok(())
-}
-
-fn expect(what: &str, holds: bool) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new("wrong-input", format!("{what} is not as it should be"))) }
 }
 
 slipway_sdk::deployer! {

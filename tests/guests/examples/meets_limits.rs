@@ -1,5 +1,6 @@
 //! Asks for more than it may have, and sees what it is told.
 
+use guests::expect;
 use slipway_sdk::prelude::*;
 use slipway_sdk::reports::TestCase;
 
@@ -51,10 +52,6 @@ fn refused<T>(what: &str, code: &str, result: Result<T, Failure>) -> Result<(), 
         Err(failure) => Err(Failure::new("wrong-limit", format!("{what} is refused with `{}`", failure.code))),
         Ok(_) => Err(Failure::new("wrong-limit", format!("{what} is not refused"))),
     }
-}
-
-fn expect(what: &str, holds: bool) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new("wrong-limit", format!("{what} is not as it should be"))) }
 }
 
 slipway_sdk::builder! {

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 
+use guests::expect;
 use slipway_sdk::prelude::*;
 
 const LEAVES: &str = "echo hello > file; mkdir folder; mkfifo pipe; ln -s pipe link";
@@ -25,10 +26,6 @@ fn build() -> Result<(), Failure> {
     let stored = artifacts::put_file("pipe", "text/plain", "pipe");
     expect("an artifact of a pipe", stored.is_err())?;
     run::set_output("checked", "yes")
-}
-
-fn expect(what: &str, holds: bool) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new("wrong-leavings", format!("{what} is not as it should be"))) }
 }
 
 slipway_sdk::builder! {

@@ -1,6 +1,7 @@
 //! Reads what `says_hello` left, as a test of a stage `build`: its output, and its
 //! artifact both through the host and as a file.
 
+use guests::expect;
 use slipway_sdk::prelude::*;
 
 fn test() -> Result<(), Failure> {
@@ -21,10 +22,6 @@ fn test() -> Result<(), Failure> {
 
     let stranger = run::input("stranger", "greeting");
     expect("a stage that this one does not need", stranger.is_err_and(|failure| failure.code == "not-an-input"))
-}
-
-fn expect(what: &str, holds: bool) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new("wrong-input", format!("{what} is not as it should be"))) }
 }
 
 slipway_sdk::tester! { name: "reads-input", summary: "Reads what `says-hello` left", test: test }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use guests::expect;
 use slipway_sdk::prelude::*;
 use slipway_sdk::tools::Event;
 
@@ -38,10 +39,6 @@ fn build() -> Result<(), Failure> {
     let left = silent.lines().count();
     info!("the wait was over with {left} lines; cancelled: {}", run::cancelled());
     silent.wait().map(drop)
-}
-
-fn expect(what: &str, holds: bool) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new("wrong-tool", format!("{what} is not as it should be"))) }
 }
 
 slipway_sdk::builder! {

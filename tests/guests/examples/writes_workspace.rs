@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write as _;
 
+use guests::expect;
 use slipway_sdk::prelude::*;
 
 fn build() -> Result<(), Failure> {
@@ -49,10 +50,6 @@ fn refused(path: &str, result: std::io::Result<()>) -> Result<(), Failure> {
             Ok(())
         }
     }
-}
-
-fn expect(what: &str, holds: bool) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::new("wrong-workspace", format!("{what} is not as it should be"))) }
 }
 
 slipway_sdk::builder! { name: "writes-workspace", summary: "Writes files", build: build }

@@ -1,11 +1,10 @@
 //! `slipway check`: the whole check of a pipeline file, without a server.
 
 use super::inspect::Inspector;
-use super::plugins;
 use super::serve::config;
+use super::{no_definition, plugins};
 use crate::args::Check;
 use crate::diagnostics::{self, Mistake};
-use crate::error::Told;
 use crate::files::{self, COMPONENT_BYTES_MAX};
 use crate::{exit, output};
 use slipway_control::definition::{BYTES_MAX, Catalog, FILE, PluginFacts, check, decode, read};
@@ -20,10 +19,7 @@ pub(super) async fn run(args: &Check, as_json: bool) -> anyhow::Result<ExitCode>
     let file = if args.path.is_dir() { args.path.join(FILE) } else { args.path.clone() };
     let folder = file.parent().unwrap_or_else(|| Path::new(".")).to_owned();
     if args.path.is_dir() && !file.exists() {
-        let message = format!("there is no `{FILE}` in `{}`", args.path.display());
-        return Err(Told::usage("no-definition", message)
-            .hint("a pipeline is a file of that name: docs/quick-start.md shows one of a few lines")
-            .into());
+        return Err(no_definition(&args.path));
     }
     let bytes = files::named(&file, BYTES_MAX, "pipeline file")?;
     let shown = file.display().to_string();

@@ -98,6 +98,14 @@ fn whole(folder: &Path) -> anyhow::Result<PathBuf> {
         .map_err(|error| Told::usage("no-folder", format!("`{}` is no folder", folder.display())).because(error))
 }
 
+/// What is said of a folder without a pipeline.
+fn no_definition(folder: &Path) -> anyhow::Error {
+    let file = slipway_control::definition::FILE;
+    Told::usage("no-definition", format!("there is no `{file}` in `{}`", folder.display()))
+        .hint("a pipeline is a file of that name: docs/quick-start.md shows one of a few lines")
+        .into()
+}
+
 /// How a server ended, in the words of the command line.
 fn started(result: Result<(), slipway_control::Error>) -> anyhow::Result<()> {
     result.map_err(|error| {

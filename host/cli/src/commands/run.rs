@@ -2,7 +2,7 @@
 
 use super::inspect::cache;
 use super::serve::config;
-use super::{parameters, plugins, started, stop_on_signal};
+use super::{no_definition, parameters, plugins, started, stop_on_signal};
 use crate::args::Run;
 use crate::client::{Api, path, text};
 use crate::diagnostics::{self, Mistake};
@@ -34,10 +34,7 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
     }
     let file = folder.join(FILE);
     if !file.exists() {
-        let message = format!("there is no `{FILE}` in `{}`", folder.display());
-        return Err(Told::usage("no-definition", message)
-            .hint("a pipeline is a file of that name: docs/quick-start.md shows one of a few lines")
-            .into());
+        return Err(no_definition(&folder));
     }
     let bytes = files::named(&file, BYTES_MAX, "pipeline file")?;
     let (text, found) = match decode(&bytes) {

@@ -3,7 +3,7 @@
 use super::Api;
 use super::extract::{Path, Query};
 use super::problem::Problem;
-use super::runs::ListQuery;
+use super::runs::{ListQuery, cut};
 use crate::clock;
 use crate::store::rows::ReleaseRow;
 use axum::Json;
@@ -112,9 +112,7 @@ pub(super) async fn list_releases(
     if rows.is_empty() && before.is_none() {
         return Err(Problem::missing("app", name.as_str()).hint("an app is there once a pipeline has released it"));
     }
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let next = rows.last().filter(|_| more).map(|row| row.release.id.to_string());
+    let next = cut(&mut rows, limit, |row| row.release.id.to_string());
     let releases = rows.into_iter().map(Into::into).collect();
     Ok(Json(ReleaseList { address: api.apps.address(&name), releases, next }))
 }

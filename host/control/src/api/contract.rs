@@ -223,16 +223,14 @@ pub(super) async fn keep(
         return next.run(request).await;
     }
     let (head, body) = request.into_parts();
-    let slow = || {
+    let Ok(read) = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await else {
         let detail = format!("the body did not arrive within {} s", BODY_TIME_MAX.as_secs());
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "body-incomplete", detail).into_response()
+        return Problem::new(StatusCode::REQUEST_TIMEOUT, "body-incomplete", detail).into_response();
     };
-    let Ok(read) = tokio::time::timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await else { return slow() };
     let bytes = match read {
         Ok(bytes) => bytes,
         Err(error) if error.source().is_some_and(|source| source.is::<LengthLimitError>()) => {
-            let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-            return Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).into_response();
+            return Problem::body_too_large().into_response();
         }
         Err(error) => {
             tracing::debug!(%error, "a body did not arrive");

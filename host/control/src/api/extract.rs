@@ -3,7 +3,7 @@
 use super::problem::Problem;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
@@ -35,8 +35,7 @@ pub(super) async fn refuse_large(request: Request, next: Next) -> Response {
     };
     // Whoever drips is told sooner.
     let _drained = tokio::time::timeout(BODY_TIME_MAX, drain).await.is_ok();
-    let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail).into_response()
+    Problem::body_too_large().into_response()
 }
 
 /// A JSON body.

@@ -1,5 +1,6 @@
 //! Errors as people and programs get them: problems by RFC 9457.
 
+use super::extract::BODY_BYTES_MAX;
 use crate::apps::ActError;
 use crate::definition::Diagnostic;
 use crate::git;
@@ -88,6 +89,11 @@ impl Problem {
 
     pub(super) fn bad_request(code: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    pub(super) fn body_too_large() -> Self {
+        let detail = format!("the body is larger than {BODY_BYTES_MAX} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", detail)
     }
 
     pub(super) fn unauthorized(detail: &str) -> Self {
@@ -181,16 +187,14 @@ impl From<git::Error> for Problem {
             Error::InvalidReference(_) => {
                 (StatusCode::BAD_REQUEST, "invalid-reference", Some("give a branch, a tag, or a full commit id"))
             }
-            Error::UnknownReference { reference, .. } if is_short_id(reference) => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "unknown-reference",
-                Some("a commit is named by all 40 digits of its id, as `git rev-parse` shows it"),
-            ),
-            Error::UnknownReference { .. } => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "unknown-reference",
-                Some("was it pushed? `git ls-remote` shows what the repository has"),
-            ),
+            Error::UnknownReference { reference, .. } => {
+                let hint = if is_short_id(reference) {
+                    "a commit is named by all 40 digits of its id, as `git rev-parse` shows it"
+                } else {
+                    "was it pushed? `git ls-remote` shows what the repository has"
+                };
+                (StatusCode::UNPROCESSABLE_ENTITY, "unknown-reference", Some(hint))
+            }
             Error::Unusable { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "unusable-revision", None),
             Error::Timeout { .. } => (
                 StatusCode::GATEWAY_TIMEOUT,

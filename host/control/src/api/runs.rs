@@ -132,6 +132,14 @@ impl ListQuery {
     }
 }
 
+/// Cuts a list, of which one more than the limit was asked for, to a page. Returns the cursor
+/// of the next one, if there is more.
+pub(super) fn cut<T>(rows: &mut Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Option<String> {
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    rows.last().filter(|_| more).map(id)
+}
+
 /// A page of runs, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct RunList {
@@ -169,9 +177,7 @@ pub(super) async fn list_pipeline_runs(
 async fn list(api: &Api, pipeline: Option<String>, query: ListQuery) -> Result<Json<RunList>, Problem> {
     let (before, limit) = query.page()?;
     let mut runs = api.store.runs(&RunFilter { pipeline, before, limit: limit + 1 }).await?;
-    let more = runs.len() > limit as usize;
-    runs.truncate(limit as usize);
-    let next = runs.last().filter(|_| more).map(|run| run.id.clone());
+    let next = cut(&mut runs, limit, |run| run.id.clone());
     Ok(Json(RunList { runs: runs.into_iter().map(RunView::brief).collect(), next }))
 }
 

@@ -149,16 +149,23 @@ impl Active {
         Write::Event { run: self.row.id.clone(), seq: self.last_event, at: now(), record }
     }
 
-    /// What the stages that one needs have left for it.
+    /// What the stages that one needs have left for it, and what its own earlier phases have
+    /// left, under its own name.
     pub(super) fn inputs(&self, stage: &StageName) -> Vec<Input> {
         let empty = Arc::default();
-        self.pipeline.needs(stage).iter().map(|need| self.left.get(need).unwrap_or(&empty).input(need)).collect()
+        let needs = self.pipeline.needs(stage);
+        let needs = needs.iter().map(|need| self.left.get(need).unwrap_or(&empty).input(need));
+        needs.chain(self.left.get(stage).map(|left| left.input(stage))).collect()
     }
 
-    /// The same, and what its own earlier phases have left, under its own name.
-    pub(super) fn inputs_and_own(&self, stage: &StageName) -> Vec<Input> {
-        let own = self.left.get(stage).map(|left| left.input(stage));
-        self.inputs(stage).into_iter().chain(own).collect()
+    /// Whether a digest is that of an artifact of a stage that this one needs.
+    pub(super) fn is_input(&self, stage: &StageName, digest: &str) -> bool {
+        self.pipeline.needs(stage).iter().any(|need| self.has_stored(need, digest))
+    }
+
+    /// Whether a stage has stored an artifact with this digest.
+    pub(super) fn has_stored(&self, stage: &StageName, digest: &str) -> bool {
+        self.left.get(stage).is_some_and(|left| left.artifacts.iter().any(|(_, artifact)| artifact.digest == digest))
     }
 
     /// The rows of the run and all its stages as they stand now.

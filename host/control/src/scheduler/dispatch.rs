@@ -134,7 +134,7 @@ fn wire_lease(active: &Active, stage: &StageName, epoch: u64, attempt: &Attempt,
             memory_bytes: definition.memory_bytes_max.unwrap_or(MEMORY_BYTES_DEFAULT),
             log_bytes: LOG_BYTES_MAX,
         },
-        inputs: active.inputs_and_own(stage),
+        inputs: active.inputs(stage),
         began_at_us: u64::try_from(began).unwrap_or(0),
     })
 }

@@ -287,20 +287,12 @@ impl Scheduler {
         let inner = self.lock();
         let Some(lease) = inner.leases.get(&epoch) else { return false };
         let Some(active) = inner.runs.get(&lease.run) else { return false };
-        let own = active
-            .left
-            .get(&lease.stage)
-            .is_some_and(|left| left.artifacts.iter().any(|(_, artifact)| artifact.digest == digest));
-        let (run, stage) = (lease.run.clone(), lease.stage.clone());
-        drop(inner);
-        own || self.is_input(&run, &stage, digest)
+        active.has_stored(&lease.stage, digest) || active.is_input(&lease.stage, digest)
     }
 
     /// Whether a digest is that of an artifact of a stage that this one needs.
     pub fn is_input(&self, run: &RunId, stage: &StageName, digest: &str) -> bool {
-        let inner = self.lock();
-        let Some(active) = inner.runs.get(run) else { return false };
-        active.inputs(stage).iter().flat_map(|input| &input.artifacts).any(|artifact| artifact.digest == digest)
+        self.lock().runs.get(run).is_some_and(|active| active.is_input(stage, digest))
     }
 
     /// How many bytes may still be uploaded under a lease.

@@ -105,11 +105,10 @@ pub fn spawn(
     let (output_sender, output) = mpsc::channel(PIECES);
     let (exit_sender, exit) = watch::channel(None);
     let kill = Arc::new(Notify::new());
-    let tools = session.running_tools().clone();
+    let in_sandbox = session.tool_begins();
     let running = Running { session, scratch, source: format!("tool:{}", command.program), began: clock::instant() };
     let stdin = command.stdin.clone();
     let killed = Arc::clone(&kill);
-    let in_sandbox = tools.token();
     tokio::spawn(async move {
         let exit = running.run(child, stdin, output_sender, &killed).await;
         // From here on nothing of it runs, whether control hears of it soon or late.
