@@ -105,10 +105,11 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
         (
             "POST",
             "/v1/pipelines/empty/runs",
-            Some(json!({ "reference": "main", "tier": "protected" })),
+            Some(json!({ "reference": "main", "triggered_by": "root" })),
             400,
             "invalid-body",
         ),
+        ("POST", "/v1/pipelines/empty/runs", Some(json!({ "reference": "main", "tier": "root" })), 400, "invalid-tier"),
         ("GET", "/v1/apps/nothing/releases", None, 404, "not-found"),
         ("POST", "/v1/apps/nothing/rollback", None, 404, "not-found"),
     ] {
@@ -130,7 +131,7 @@ async fn what_is_wrong_with_a_request_is_told_as_a_problem() {
     let body = json!({ "reference": "main", "parameter": {} });
     let (_, problem) = server.request("POST", "/v1/pipelines/empty/runs", Some(body)).await;
     assert_eq!(problem["field"], "parameter", "{problem}");
-    assert_eq!(problem["hint"], "did you mean `parameters`? there is `parameters`, `reference`", "{problem}");
+    assert_eq!(problem["hint"], "did you mean `parameters`? there is `parameters`, `reference`, `tier`", "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -253,3 +253,31 @@ fn every_command_that_the_documentation_names_is_there() {
     }
     assert!(seen > 30, "{seen}");
 }
+
+/// Secrets are set, listed and removed as the page says, and what it shows of policies is what holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn secrets_are_kept_as_the_page_says() {
+    let page = page("docs/secrets.md");
+    let server = Server::start();
+    let repository =
+        Repository::with("name = \"hello\"\n[stages.a]\nuses = \"./plugins/noop_build.wasm\"", &["noop_build"]);
+    server.add("hello", repository.path()).await;
+    std::fs::write(server.folder().join("token.txt"), "production's own\n").unwrap();
+    let commands = &blocks(&page, "sh")[0];
+    let environment = format!(
+        "export SLIPWAY_SERVER={} SLIPWAY_TOKEN_FILE={} TOKEN=correct-horse\n",
+        server.api,
+        server.data().join("token").display()
+    );
+    let told = shell(&format!("{environment}{commands}"), server.folder());
+    assert!(told.contains("secret `hook-token` of pipeline `hello` of environment `production` is set"), "{told}");
+    assert!(!told.contains("correct-horse") && !told.contains("production's own"), "{told}");
+    assert_eq!(server.get("/v1/pipelines/hello/secrets").await["secrets"].as_array().unwrap().len(), 1);
+    shell(&format!("{environment}slipway secret rotate"), server.folder());
+
+    let read = |text: &str| slipway_control::definition::read_policy(text).1.unwrap();
+    let toml = blocks(&page, "toml");
+    assert_eq!(read(&toml[1]).policy, slipway_domain::grant::Policy::default());
+    let pipeline = format!("name = \"hello\"\n{}", toml[0]);
+    slipway_control::definition::read(&pipeline).1.unwrap();
+}

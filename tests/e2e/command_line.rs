@@ -57,7 +57,7 @@ fn check_shows_the_line_and_the_way_out() {
     std::fs::copy(root().join("tests/app/slipway.toml"), &file).unwrap();
     let (code, out, err) = check();
     assert_eq!(code, 0, "{err}");
-    assert!(out.contains("tool `rust`"), "{out}");
+    assert!(out.contains("deploy  apps   hello  tier"), "{out}");
 }
 
 #[test]

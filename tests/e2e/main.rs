@@ -22,4 +22,5 @@ mod messages;
 mod plugins;
 mod runs;
 mod sandbox;
+mod secrets;
 mod tokens;

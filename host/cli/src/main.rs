@@ -10,6 +10,7 @@ mod exit;
 mod files;
 mod follow;
 mod output;
+mod table;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! The operator's configuration: one file, read at start, with every wrong value named.
 
+use crate::definition::{PolicyFile, read_policy};
 use serde::Deserialize;
 use slipway_domain::ToolName;
 use std::collections::BTreeMap;
@@ -21,6 +22,11 @@ pub struct Config {
     pub worker_slots: u32,
     /// The toolchain entries, by name.
     pub tools: BTreeMap<String, Tool>,
+    /// The file with what stages may be granted at most, relative to this one.
+    pub policy: Option<PathBuf>,
+    /// What that file says, or what holds without one.
+    #[serde(skip)]
+    pub rules: PolicyFile,
 }
 
 /// A toolchain entry.
@@ -52,6 +58,8 @@ impl Default for Config {
             apps_listen: SocketAddr::from(([127, 0, 0, 1], 7080)),
             worker_slots: 4,
             tools: BTreeMap::new(),
+            policy: None,
+            rules: PolicyFile::default(),
         }
     }
 }
@@ -90,7 +98,29 @@ impl Config {
         let text = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
         let config: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
         config.check()?;
-        Ok(config)
+        match config.policy.clone() {
+            Some(policy) => {
+                let folder = path.parent().unwrap_or_else(|| Path::new("."));
+                config.with_policy(&folder.join(policy))
+            }
+            None => Ok(config),
+        }
+    }
+
+    /// Takes what stages may be granted from a file.
+    pub fn with_policy(mut self, path: &Path) -> Result<Self, Error> {
+        let bytes =
+            crate::files::read(path, BYTES_MAX).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let wrong = |message: String| Error::Parse { path: path.to_owned(), message };
+        let text = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
+        self.rules = read_policy(text).1.map_err(|found| {
+            let lines = found.iter().map(|wrong| {
+                let hint = wrong.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
+                format!("  line {}, column {}: {}{hint}", wrong.line, wrong.column, wrong.message)
+            });
+            wrong(lines.collect::<Vec<_>>().join("\n"))
+        })?;
+        Ok(self)
     }
 
     /// Names every value that cannot be.

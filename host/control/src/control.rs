@@ -7,9 +7,11 @@ use crate::broker::Broker;
 use crate::children::{self, Program};
 use crate::config::Config;
 use crate::git::Git;
+use crate::http::Client;
 use crate::plugins::{self, Plugins};
 use crate::private;
 use crate::scheduler::{RecoverError, Scheduler};
+use crate::secrets::{Secrets, VaultError};
 use crate::store::{self, CommitError, Store};
 use crate::workers::{self, Workers};
 use bytes::Bytes;
@@ -89,6 +91,12 @@ pub enum Error {
     /// The files with keys.
     #[error(transparent)]
     Private(#[from] private::Error),
+    /// The keys of the secrets.
+    #[error(transparent)]
+    Secrets(#[from] VaultError),
+    /// Whom stages' requests over HTTPS believe.
+    #[error("the system's certificates cannot be read")]
+    Certificates(#[source] io::Error),
 }
 
 impl Error {
@@ -101,6 +109,12 @@ impl Error {
                     .into(),
             ),
             Self::Apps(_) | Self::AppsListen { .. } => Some("choose another address with `--apps-listen` (port 0 takes a free one)".into()),
+            Self::Secrets(VaultError::Damaged(_)) => {
+                Some("put the file back from a backup: without its keys the secrets are lost, and have to be set again".into())
+            }
+            Self::Certificates(_) => {
+                Some("install the package `ca-certificates`, or name a file of certificates in `SSL_CERT_FILE`".into())
+            }
             Self::Commit(CommitError::DiskFull) => Some("make room on the disk of the data folder".into()),
             Self::Commit(_)
             | Self::Read(_)
@@ -108,6 +122,7 @@ impl Error {
             | Self::Recover(_)
             | Self::Listen { .. }
             | Self::Folder { .. }
+            | Self::Secrets(_)
             | Self::Private(_) => None,
         }
     }
@@ -150,12 +165,16 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
 
     let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &plugins).await?;
     let git = Git::new(data.join("mirrors"));
-    let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), operator(&config), private::lease_keys(&data)?);
+    let secrets = Secrets::open(store.clone(), &data)?;
+    let keys = private::lease_keys(&data)?;
+    let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), operator(&config), keys, secrets.clone());
     let recovered = scheduler.recover(|worker| workers::token_of(worker) == children::EMBEDDED).await?;
 
     let host = Arc::new(HttpAppHost::default());
     let apps = Apps::new(store.clone(), blobs.clone(), host.clone(), Addresses::at(config.apps_listen));
-    let broker = Broker::new(scheduler.clone(), store.clone(), apps.clone(), Arc::clone(&config));
+    let http = Client::new(config.rules.reach.clone(), blobs.clone()).map_err(Error::Certificates)?;
+    let broker =
+        Broker::new(scheduler.clone(), store.clone(), apps.clone(), Arc::clone(&config), secrets.clone(), http);
     let tokens = Tokens::new(store.clone());
     let (token_file, token_is_new) = private::first_token(&store, &data).await?;
     let worker_token = private::secret();
@@ -169,6 +188,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
         blobs,
         apps: apps.clone(),
         plugins,
+        secrets,
         tokens,
     });
     // Closed last: a worker that is stopping still has things to say.
@@ -231,7 +251,7 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
 /// What the operator has.
 pub fn operator(config: &Config) -> Operator {
     let tools = config.tools.keys().filter_map(|name| ToolName::new(name.clone()).ok()).collect();
-    Operator { tools, ..Operator::default() }
+    Operator { tools, networks: config.rules.networks.clone(), policy: config.rules.policy.clone() }
 }
 
 /// An address that a client on this machine can dial.

@@ -11,9 +11,11 @@ mod control;
 pub mod definition;
 pub mod files;
 pub mod git;
+pub mod http;
 pub mod plugins;
 mod private;
 pub mod scheduler;
+pub mod secrets;
 pub mod store;
 pub mod workers;
 

@@ -39,7 +39,7 @@ pub enum Error {
 }
 
 /// 256 random bits.
-fn random() -> [u8; 32] {
+pub(crate) fn random() -> [u8; 32] {
     let mut bytes = [0u8; 32];
     // Linux gives up to 256 bytes whole (getrandom(2)).
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
@@ -96,7 +96,7 @@ pub(crate) async fn first_token(store: &Store, data: &Path) -> Result<(PathBuf, 
 }
 
 /// Writes a file that only this user can read, whole or not at all.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let temporary = path.with_extension("new");

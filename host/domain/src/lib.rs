@@ -4,6 +4,7 @@
 //! nothing is read, written, sent or scheduled. What should happen next is returned as
 //! a value; `slipway-control` makes it happen.
 
+pub mod address;
 pub mod check;
 pub mod definition;
 pub mod grant;
@@ -16,4 +17,4 @@ pub mod run;
 pub mod stage;
 pub mod text;
 
-pub use name::{AppName, Digest, Epoch, PipelineName, Revision, RunId, StageName, ToolName};
+pub use name::{AppName, Digest, Epoch, PipelineName, Revision, RunId, SecretName, StageName, ToolName};

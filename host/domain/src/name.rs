@@ -102,6 +102,10 @@ name!(
     ToolName, "a tool name", LABEL, is_label
 );
 name!(
+    /// The name of a secret of a pipeline.
+    SecretName, "a secret name", LABEL, is_label
+);
+name!(
     /// The id of a run: a ULID, so that ids sort by time.
     RunId, "a run id", "a run id is 26 characters of Crockford's base 32, as listed by `slipway runs`",
     |text| text.len() == 26 && text.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase())

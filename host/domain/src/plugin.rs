@@ -53,10 +53,10 @@ impl Kind {
 
     /// The Slipway interfaces that the world may import.
     pub const fn interfaces(self) -> &'static [Interface] {
-        use Interface::{Apps, Artifacts, Log, Reports, Run, Secrets, Tools};
+        use Interface::{Apps, Artifacts, Http, Log, Reports, Run, Secrets, Tools};
         match self {
-            Self::Build | Self::Test => &[Run, Log, Artifacts, Tools, Reports, Secrets],
-            Self::Deploy => &[Run, Log, Artifacts, Reports, Secrets, Apps],
+            Self::Build | Self::Test => &[Run, Log, Artifacts, Tools, Reports, Secrets, Http],
+            Self::Deploy => &[Run, Log, Artifacts, Reports, Secrets, Http, Apps],
         }
     }
 }

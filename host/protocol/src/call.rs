@@ -3,8 +3,10 @@
 //! Each is checked against the lease's grants, put on the journal, acted upon and
 //! answered by control, in that order.
 
+use crate::http::{HttpRequest, HttpResponse};
 use crate::lease::Artifact;
 use crate::outcome::Failure;
+use crate::secret::{Confidential, ToolSecret};
 use serde::{Deserialize, Serialize};
 
 /// A privileged import of a guest.
@@ -55,6 +57,33 @@ pub enum Call {
         directory: String,
         /// The names of the variables that the guest adds, not their values.
         env: Vec<String>,
+        /// The secrets that it gets, by name.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        secrets: Vec<ToolSecret<String>>,
+    },
+    /// A tool wants to connect somewhere: asked by the worker, before it does.
+    ConnectTool {
+        /// The number of the `StartTool` frame.
+        start: u64,
+        /// The toolchain entry.
+        tool: String,
+        /// The host, as the tool names it.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// A connection of a tool has ended, or was not made: a fact of the worker.
+    ToolDisconnected {
+        /// The number of the `ConnectTool` frame.
+        connect: u64,
+        /// The address that was connected to.
+        address: Option<String>,
+        /// Bytes from the tool.
+        sent: u64,
+        /// Bytes to the tool.
+        received: u64,
+        /// Why it was not made, or broke.
+        error: Option<String>,
     },
     /// What became of a tool that was started: a fact of the worker, not of the guest.
     ToolExited {
@@ -67,6 +96,16 @@ pub enum Call {
     OpenSecret {
         /// The secret's name.
         name: String,
+    },
+    /// `secret.read`.
+    ReadSecret {
+        /// The secret's name.
+        name: String,
+    },
+    /// `request.send`.
+    SendRequest {
+        /// The request.
+        request: HttpRequest,
     },
     /// `apps.current`.
     CurrentRelease {
@@ -115,8 +154,12 @@ impl Call {
             Self::TestCases { .. } => "reports.test-cases",
             Self::Change { .. } => "reports.change",
             Self::StartTool { .. } => "tools.start",
+            Self::ConnectTool { .. } => "tools.connect",
+            Self::ToolDisconnected { .. } => "tools.disconnect",
             Self::ToolExited { .. } => "tools.exit",
             Self::OpenSecret { .. } => "secrets.open",
+            Self::ReadSecret { .. } => "secrets.read",
+            Self::SendRequest { .. } => "http.send",
             Self::CurrentRelease { .. } => "apps.current",
             Self::Release { .. } => "apps.release",
             Self::Health { .. } => "apps.health",
@@ -139,6 +182,13 @@ pub enum Reply {
     Artifact(Artifact),
     /// How to run the tool.
     Tool(ToolPlan),
+    /// The value of a secret.
+    Secret {
+        /// The value.
+        value: Confidential,
+    },
+    /// What a server answered.
+    Response(HttpResponse),
     /// The release that was asked for or made.
     Release(ReleaseInfo),
     /// There is none.
@@ -198,6 +248,15 @@ pub struct ToolPlan {
     pub caches: Vec<Cache>,
     /// The most memory that one process may take, in bytes.
     pub memory_bytes_max: u64,
+    /// The secrets that it gets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<ToolSecret<Confidential>>,
+    /// Whether it has a network, through the worker's proxy.
+    #[serde(default)]
+    pub has_network: bool,
+    /// The private networks that may be reached through it, as ranges of addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reach: Vec<String>,
 }
 
 /// A path of the machine that is shown inside a sandbox, read-only.

@@ -11,16 +11,18 @@
 //! same lease.
 
 pub mod call;
+pub mod http;
 pub mod lease;
 pub mod message;
 pub mod outcome;
+pub mod secret;
 
 pub use call::{Call, Reply};
 pub use lease::Lease;
 pub use message::{FromControl, FromWorker};
 
 /// The version of this protocol. Both sides refuse any other.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The code with which control closes the connection of a worker that it cannot use. The
 /// reason stands beside it, which a worker of any version understands (RFC 6455 §7.4.2).

@@ -57,10 +57,15 @@ impl Kind {
 /// decide about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capability {
-    /// The interface: `tools`, `secrets` or `apps`.
+    /// The interface: `tools`, `secrets`, `http` or `apps`.
     pub interface: &'static str,
     /// Which ones of them. Empty: those that the pipeline names.
     pub names: &'static [&'static str],
+    /// For tools: which hosts they may be granted to connect to, as `example.com`,
+    /// `*.example.com:8443`, or `*:*` for those that the pipeline names.
+    pub network: &'static [&'static str],
+    /// For secrets: whether the stage wants to see their values.
+    pub read: bool,
     /// What for, in a few words: "runs cargo".
     pub why: &'static str,
 }
@@ -69,19 +74,41 @@ impl Capability {
     /// Asks for native tools by the names of their toolchain entries.
     #[must_use]
     pub const fn tools(names: &'static [&'static str], why: &'static str) -> Self {
-        Self { interface: "tools", names, why }
+        Self::new("tools", names, why)
+    }
+
+    /// Asks for a network for its tools, too.
+    #[must_use]
+    pub const fn network(self, hosts: &'static [&'static str]) -> Self {
+        Self { network: hosts, ..self }
+    }
+
+    /// Asks for requests, such as `POST https://example.com/hooks/`.
+    #[must_use]
+    pub const fn http(requests: &'static [&'static str], why: &'static str) -> Self {
+        Self::new("http", requests, why)
+    }
+
+    /// Asks to see the values of its secrets, too.
+    #[must_use]
+    pub const fn read(self) -> Self {
+        Self { read: true, ..self }
+    }
+
+    const fn new(interface: &'static str, names: &'static [&'static str], why: &'static str) -> Self {
+        Self { interface, names, network: &[], read: false, why }
     }
 
     /// Asks for secrets by name.
     #[must_use]
     pub const fn secrets(names: &'static [&'static str], why: &'static str) -> Self {
-        Self { interface: "secrets", names, why }
+        Self::new("secrets", names, why)
     }
 
     /// Asks for apps of the app host by name.
     #[must_use]
     pub const fn apps(names: &'static [&'static str], why: &'static str) -> Self {
-        Self { interface: "apps", names, why }
+        Self::new("apps", names, why)
     }
 }
 
@@ -124,7 +151,16 @@ fn text(description: &Description, config_schema: &Value) -> String {
     let capabilities: Vec<Value> = description
         .capabilities
         .iter()
-        .map(|asked| json!({"interface": asked.interface, "names": asked.names, "why": asked.why}))
+        .map(|asked| {
+            let fields = [
+                ("interface", json!(asked.interface)),
+                ("names", json!(asked.names)),
+                ("network", json!(asked.network)),
+                ("read", json!(asked.read)),
+                ("why", json!(asked.why)),
+            ];
+            Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())
+        })
         .collect();
     json!({
         "schema": 1,
@@ -149,7 +185,11 @@ mod tests {
         version: "1.2.3",
         kind: Kind::Test,
         summary: "Shows a document",
-        capabilities: &[Capability::tools(&["rust"], "runs cargo"), Capability::secrets(&[], "signs")],
+        capabilities: &[
+            Capability::tools(&["rust"], "runs cargo").network(&["*:*"]),
+            Capability::secrets(&[], "signs").read(),
+            Capability::http(&["GET https://example.com/"], "looks"),
+        ],
     };
 
     /// Options of a sample.
@@ -178,8 +218,9 @@ mod tests {
         assert_eq!(
             document["capabilities"],
             json!([
-                {"interface": "tools", "names": ["rust"], "why": "runs cargo"},
-                {"interface": "secrets", "names": [], "why": "signs"},
+                {"interface": "tools", "names": ["rust"], "network": ["*:*"], "read": false, "why": "runs cargo"},
+                {"interface": "secrets", "names": [], "network": [], "read": true, "why": "signs"},
+                {"interface": "http", "names": ["GET https://example.com/"], "network": [], "read": false, "why": "looks"},
             ])
         );
     }

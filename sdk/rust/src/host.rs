@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::Failure;
 use crate::apps::{Health, Release};
 use crate::artifacts::Artifact;
+use crate::http::Response;
 use crate::log::Level;
 use crate::reports::TestCase;
 use crate::tools::{Command, Event, Exit};
@@ -81,6 +82,8 @@ pub trait Host {
 
     /// `tools.start`
     fn tools_start(&self, command: &Command) -> Result<Box<dyn RunningProcess>, Failure>;
+    /// The constructor of `tools.launch`
+    fn tools_launch(&self, command: &Command) -> Box<dyn LaunchDraft>;
 
     /// `reports.test-cases`
     fn reports_test_cases(&self, cases: &[TestCase]) -> Result<(), Failure>;
@@ -95,6 +98,9 @@ pub trait Host {
 
     /// `secrets.open`
     fn secrets_open(&self, name: &str) -> Result<Box<dyn SecretHandle>, Failure>;
+
+    /// The constructor of `http.request`
+    fn http_request(&self, method: &str, url: &str) -> Box<dyn RequestDraft>;
 
     /// `apps.current`
     fn apps_current(&self, app: &str) -> Result<Option<Release>, Failure>;
@@ -144,7 +150,40 @@ pub trait RunningProcess {
 }
 
 /// The resource `secrets.secret`.
-pub trait SecretHandle {
+#[expect(clippy::missing_errors_doc, reason = "the WIT files say when each call fails")]
+pub trait SecretHandle: std::any::Any {
     /// `secret.name`
     fn name(&self) -> String;
+    /// `secret.read`
+    fn read(&self) -> Result<Vec<u8>, Failure>;
+}
+
+/// The resource `tools.launch`.
+#[expect(clippy::missing_errors_doc, reason = "the WIT files say when each call fails")]
+pub trait LaunchDraft {
+    /// `launch.secret-env`
+    fn secret_env(&self, name: &str, secret: &dyn SecretHandle);
+    /// `launch.secret-file`
+    fn secret_file(&self, name: &str, secret: &dyn SecretHandle);
+    /// `launch.secret-stdin`
+    fn secret_stdin(&self, secret: &dyn SecretHandle);
+    /// `launch.start`
+    fn start(&self) -> Result<Box<dyn RunningProcess>, Failure>;
+}
+
+/// The resource `http.request`.
+#[expect(clippy::missing_errors_doc, reason = "the WIT files say when each call fails")]
+pub trait RequestDraft {
+    /// `request.header`
+    fn header(&self, name: &str, value: &str);
+    /// `request.secret-header`
+    fn secret_header(&self, name: &str, prefix: &str, secret: &dyn SecretHandle);
+    /// `request.basic-auth`
+    fn basic_auth(&self, user: &str, secret: &dyn SecretHandle);
+    /// `request.body`
+    fn body(&self, bytes: &[u8]);
+    /// `request.body-artifact`
+    fn body_artifact(&self, digest: &str);
+    /// `request.send`
+    fn send(&self, within_ms: u32) -> Result<Response, Failure>;
 }

@@ -77,6 +77,7 @@ pub mod apps;
 pub mod artifacts;
 pub mod cargo;
 pub mod describe;
+pub mod http;
 pub mod junit;
 pub mod log;
 pub mod reports;
@@ -92,7 +93,7 @@ pub mod testing;
 
 pub use describe::{Capability, Description, Kind};
 pub use failure::{Failure, OrFail};
-pub use host::{Host, RunningProcess, RunningStep, SecretHandle, WritingArtifact};
+pub use host::{Host, LaunchDraft, RequestDraft, RunningProcess, RunningStep, SecretHandle, WritingArtifact};
 pub use schemars;
 pub use serde;
 pub use serde_json;
@@ -116,8 +117,8 @@ pub mod export {
 /// Everything that a stage usually needs, for `use slipway_sdk::prelude::*`.
 pub mod prelude {
     pub use crate::{
-        Capability, Failure, OrFail, apps, artifacts, config, debug, error, info, junit, log, reports, run, secrets,
-        tools, warn, workspace,
+        Capability, Failure, OrFail, apps, artifacts, config, debug, error, http, info, junit, log, reports, run,
+        secrets, tools, warn, workspace,
     };
     pub use schemars::JsonSchema;
     pub use serde::{Deserialize, Serialize};

@@ -44,6 +44,7 @@ pub mod imports {
                 import slipway:stage/tools@0.1.0;
                 import slipway:stage/reports@0.1.0;
                 import slipway:stage/secrets@0.1.0;
+                import slipway:stage/http@0.1.0;
                 import slipway:stage/apps@0.1.0;
             }
         ",
@@ -74,6 +75,7 @@ macro_rules! world {
                     "slipway:stage/artifacts@0.1.0": crate::raw::imports::slipway::stage::artifacts,
                     "slipway:stage/reports@0.1.0": crate::raw::imports::slipway::stage::reports,
                     "slipway:stage/secrets@0.1.0": crate::raw::imports::slipway::stage::secrets,
+                    "slipway:stage/http@0.1.0": crate::raw::imports::slipway::stage::http,
                     $($only: $target),*
                 },
                 pub_export_macro: true,

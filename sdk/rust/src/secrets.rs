@@ -1,5 +1,5 @@
-//! Secrets by handle: a stage points at a secret, the host uses it. Nothing here gives
-//! the value away.
+//! Secrets by handle: a stage points at a secret, the host uses it: in a header of a request
+//! ([`crate::http`]), or for a program ([`crate::tools::Command::secret_env`]).
 
 use crate::Failure;
 #[cfg(target_arch = "wasm32")]
@@ -16,7 +16,7 @@ pub fn open(name: &str) -> Result<Secret, Failure> {
 
 /// A secret that this stage may use.
 pub struct Secret {
-    handle: Box<dyn SecretHandle>,
+    pub(crate) handle: Box<dyn SecretHandle>,
 }
 
 impl Secret {
@@ -24,6 +24,15 @@ impl Secret {
     #[must_use]
     pub fn name(&self) -> String {
         self.handle.name()
+    }
+
+    /// Returns the value itself, for the rare stage that cannot do without. It takes a grant of its
+    /// own, which pipeline, plugin and operator have to give.
+    ///
+    /// # Errors
+    /// Fails with `not-granted` or `unknown-secret`.
+    pub fn read(&self) -> Result<Vec<u8>, Failure> {
+        self.handle.read()
     }
 }
 

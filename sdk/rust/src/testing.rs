@@ -39,6 +39,7 @@ use serde_json::Value;
 
 use crate::apps::{Health, Release};
 use crate::artifacts::Artifact;
+use crate::http::Response;
 use crate::log::Level;
 use crate::reports::TestCase;
 use crate::tools::Command;
@@ -47,10 +48,12 @@ use crate::{Failure, Host, Stage};
 mod apps;
 mod artifacts;
 mod fake;
+mod http;
 mod script;
 #[cfg(test)]
 mod tests;
 
+pub use http::{GivenSecret, SentRequest};
 pub use script::Script;
 
 use fake::{Phase, State};
@@ -231,6 +234,22 @@ impl Fake {
         self
     }
 
+    /// Keeps a secret and lets the stage see its value.
+    #[must_use]
+    pub fn secret_to_read(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.state.grant("secrets", &format!("{name} read"));
+        self.state.values.borrow_mut().insert(name.into(), value.as_ref().into());
+        self.secret(name)
+    }
+
+    /// Grants requests of a method (`*`: any) to addresses that begin so, and says what answers them.
+    #[must_use]
+    pub fn http(self, method: &str, start: &str, server: impl Fn(&SentRequest) -> Response + 'static) -> Self {
+        self.state.grant("http", &format!("{method} {start}"));
+        self.state.servers.borrow_mut().push((start.into(), Rc::new(server)));
+        self
+    }
+
     /// Grants an app, which has no release yet.
     #[must_use]
     pub fn app(self, name: &str) -> Self {
@@ -264,7 +283,7 @@ impl Fake {
         self
     }
 
-    /// Takes a grant away: of `tools`, `secrets` or `apps` by name, or of `artifacts`
+    /// Takes a grant away: of `tools`, `secrets` or `apps` by name, of `http` as it was given, or of `artifacts`
     /// with an empty name.
     #[must_use]
     pub fn without(self, interface: &'static str, name: &str) -> Self {
@@ -347,6 +366,18 @@ impl Fake {
     #[must_use]
     pub fn commands(&self) -> Vec<Command> {
         self.state.commands.borrow().clone()
+    }
+
+    /// Returns the requests that the stage sent.
+    #[must_use]
+    pub fn requests(&self) -> Vec<SentRequest> {
+        self.state.requests.borrow().clone()
+    }
+
+    /// Returns the secrets that programs were given.
+    #[must_use]
+    pub fn given_secrets(&self) -> Vec<GivenSecret> {
+        self.state.given.borrow().clone()
     }
 
     /// Returns the tests that the stage reported.

@@ -11,6 +11,7 @@ use crate::Failure;
 use crate::host::Host as _;
 use crate::host::{self, RunningProcess};
 use crate::run;
+use crate::secrets::Secret;
 
 mod lines;
 
@@ -84,6 +85,24 @@ impl Command {
         self
     }
 
+    /// Sets a variable of the environment to a secret.
+    #[must_use]
+    pub fn secret_env<'a>(self, name: &str, secret: &'a Secret) -> Launch<'a> {
+        Launch::new(self).secret_env(name, secret)
+    }
+
+    /// Gives the program a secret as the file `/run/secrets/<name>`.
+    #[must_use]
+    pub fn secret_file<'a>(self, name: &str, secret: &'a Secret) -> Launch<'a> {
+        Launch::new(self).secret_file(name, secret)
+    }
+
+    /// Lets the program read a secret from standard input, after what [`stdin`](Command::stdin) set.
+    #[must_use]
+    pub fn secret_stdin(self, secret: &Secret) -> Launch<'_> {
+        Launch::new(self).secret_stdin(secret)
+    }
+
     /// Starts the program.
     ///
     /// # Errors
@@ -107,14 +126,89 @@ impl Command {
     /// # Errors
     /// Fails like [`start`](Command::start) and [`wait`](Process::wait).
     pub fn capture(&self) -> Result<Captured, Failure> {
-        let mut process = self.start()?;
-        let mut stdout = Vec::new();
-        for output in process.by_ref() {
-            if output.stream == Stream::Stdout {
-                stdout.extend(output.bytes);
+        self.start()?.capture()
+    }
+}
+
+/// A command with secrets, which the program gets and the stage does not see.
+pub struct Launch<'a> {
+    command: Command,
+    secrets: Vec<(Place, &'a Secret)>,
+}
+
+/// How a program gets a secret.
+enum Place {
+    Env(String),
+    File(String),
+    Stdin,
+}
+
+impl<'a> Launch<'a> {
+    fn new(command: Command) -> Self {
+        Self { command, secrets: Vec::new() }
+    }
+
+    fn with(mut self, place: Place, secret: &'a Secret) -> Self {
+        self.secrets.push((place, secret));
+        self
+    }
+
+    /// As [`Command::secret_env`].
+    #[must_use]
+    pub fn secret_env(self, name: &str, secret: &'a Secret) -> Self {
+        self.with(Place::Env(name.into()), secret)
+    }
+
+    /// As [`Command::secret_file`].
+    #[must_use]
+    pub fn secret_file(self, name: &str, secret: &'a Secret) -> Self {
+        self.with(Place::File(name.into()), secret)
+    }
+
+    /// As [`Command::secret_stdin`].
+    #[must_use]
+    pub fn secret_stdin(self, secret: &'a Secret) -> Self {
+        self.with(Place::Stdin, secret)
+    }
+
+    /// Starts the program.
+    ///
+    /// # Errors
+    /// Fails like [`Command::start`], with `not-granted` for a secret, with `unknown-secret`, or with
+    /// `invalid-command` for a name that cannot be one of a variable or a file.
+    pub fn start(&self) -> Result<Process, Failure> {
+        let launch = host::with(|host| host.tools_launch(&self.command));
+        for (place, secret) in &self.secrets {
+            let handle = secret.handle.as_ref();
+            match place {
+                Place::Env(name) => launch.secret_env(name, handle),
+                Place::File(name) => launch.secret_file(name, handle),
+                Place::Stdin => launch.secret_stdin(handle),
             }
         }
-        Ok(Captured { stdout, exit: process.wait()? })
+        Ok(Process { handle: launch.start()?, lost: None })
+    }
+
+    /// Runs the program to its end, as [`Command::run`].
+    ///
+    /// # Errors
+    /// Fails like [`start`](Launch::start) and [`wait`](Process::wait).
+    pub fn run(&self) -> Result<Exit, Failure> {
+        self.start()?.wait()
+    }
+
+    /// Runs the program to its end and keeps what it wrote to standard output.
+    ///
+    /// # Errors
+    /// Fails like [`start`](Launch::start) and [`wait`](Process::wait).
+    pub fn capture(&self) -> Result<Captured, Failure> {
+        self.start()?.capture()
+    }
+}
+
+impl std::fmt::Debug for Launch<'_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Launch").field("command", &self.command).finish_non_exhaustive()
     }
 }
 
@@ -249,6 +343,16 @@ impl Process {
     /// Ends the program now.
     pub fn kill(&self) {
         self.handle.kill();
+    }
+
+    fn capture(mut self) -> Result<Captured, Failure> {
+        let mut stdout = Vec::new();
+        for output in self.by_ref() {
+            if output.stream == Stream::Stdout {
+                stdout.extend(output.bytes);
+            }
+        }
+        Ok(Captured { stdout, exit: self.wait()? })
     }
 }
 

@@ -1,7 +1,8 @@
 //! The arguments of commands that need no server, or are one.
 
-use super::values::parameter;
+use super::values::{parameter, tier};
 use clap::{Args as ClapArgs, Subcommand};
+use slipway_domain::grant::Tier;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -19,9 +20,17 @@ pub(crate) struct Run {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
+    /// The policy file: what stages may be granted at most. It wins over the one of the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
     /// A folder with more plugins (`NAME.wasm`), which win over built-in ones of their name.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) plugins: Option<PathBuf>,
+
+    /// How far the run is trusted at most: `untrusted` (a fork), `trusted` (a branch), `protected`.
+    #[arg(long, value_name = "TIER", value_parser = tier, default_value = "protected")]
+    pub(crate) tier: Tier,
 
     /// Write the artifacts into this folder, as `STAGE/NAME`, once the run has ended.
     #[arg(long, value_name = "FOLDER")]
@@ -42,9 +51,17 @@ pub(crate) struct Check {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
+    /// The policy file: what stages may be granted at most. It wins over the one of the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+
     /// A folder with more plugins (`NAME.wasm`), which win over built-in ones of their name.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) plugins: Option<PathBuf>,
+
+    /// The trust tier to check for: `untrusted` (a fork), `trusted` (a branch), `protected`.
+    #[arg(long, value_name = "TIER", value_parser = tier, default_value = "protected")]
+    pub(crate) tier: Tier,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -68,6 +85,10 @@ pub(crate) struct Serve {
     /// How many stages the embedded worker runs at once; 0 for no embedded worker [default: 4].
     #[arg(long, value_name = "COUNT")]
     pub(crate) worker_slots: Option<u32>,
+
+    /// The policy file: what stages may be granted at most. It wins over the one of the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
 
     /// A folder with more plugins (`NAME.wasm`), which win over built-in ones of their name.
     #[arg(long, value_name = "FOLDER")]

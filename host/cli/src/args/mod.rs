@@ -2,6 +2,7 @@
 
 mod local;
 mod remote;
+mod secret;
 mod values;
 
 pub(crate) use local::{Check, Doctor, PluginAction, PluginCommand, Run, Serve, Worker};
@@ -9,6 +10,7 @@ pub(crate) use remote::{
     Artifacts, Cancel, Logs, PipelineAction, PipelineCommand, Releases, Rollback, Runs, TokenAction, TokenCommand,
     Trigger,
 };
+pub(crate) use secret::{Secret, SecretAction, SecretCommand};
 
 use crate::exit;
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -79,6 +81,8 @@ pub(crate) enum Command {
     ///
     /// The live one counts as rejected from then on.
     Rollback(Rollback),
+    /// Set, list and remove secrets: what stages use and nobody sees.
+    Secret(SecretCommand),
     /// Make, list and revoke tokens: who may do what on the server.
     Token(TokenCommand),
     /// Look at plugins: what they can touch, and how they are configured.

@@ -1,8 +1,9 @@
 //! The arguments of commands that speak to a server.
 
 use super::Server;
-use super::values::{app_name, parameter, pipeline_name, run_id, stage_name, token_name};
+use super::values::{app_name, parameter, pipeline_name, run_id, stage_name, tier, token_name};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use slipway_domain::grant::Tier;
 use std::path::PathBuf;
 
 #[derive(Debug, ClapArgs)]
@@ -35,6 +36,9 @@ pub(crate) enum PipelineAction {
         name: String,
         /// A branch, a tag or a full commit id.
         reference: String,
+        /// The trust tier to check for: `untrusted` (a fork), `trusted` (a branch), `protected`.
+        #[arg(long, value_name = "TIER", value_parser = tier, default_value = "protected")]
+        tier: Tier,
         #[command(flatten)]
         server: Server,
     },
@@ -52,6 +56,10 @@ pub(crate) struct Trigger {
     /// A parameter for the stages. May be given several times.
     #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = parameter)]
     pub(crate) parameters: Vec<(String, String)>,
+
+    /// How far the run is trusted at most: `untrusted` (a fork), `trusted` (a branch), `protected`.
+    #[arg(long, value_name = "TIER", value_parser = tier, default_value = "protected")]
+    pub(crate) tier: Tier,
 
     /// Print the run's id and do not wait for its end.
     #[arg(long)]

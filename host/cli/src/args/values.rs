@@ -1,7 +1,8 @@
 //! What single values may be: checked before anything is asked.
 
+use slipway_domain::grant::Tier;
 use slipway_domain::name::InvalidName;
-use slipway_domain::{AppName, PipelineName, RunId, StageName};
+use slipway_domain::{AppName, PipelineName, RunId, SecretName, StageName};
 
 pub(super) fn pipeline_name(text: &str) -> Result<String, InvalidName> {
     PipelineName::new(text).map(|name| name.to_string())
@@ -9,6 +10,15 @@ pub(super) fn pipeline_name(text: &str) -> Result<String, InvalidName> {
 
 pub(super) fn stage_name(text: &str) -> Result<String, InvalidName> {
     StageName::new(text).map(|name| name.to_string())
+}
+
+pub(super) fn tier(text: &str) -> Result<Tier, String> {
+    let words = Tier::ALL.map(|tier| format!("`{}`", tier.as_str())).join(", ");
+    Tier::parse(text).ok_or_else(|| format!("the trust tiers are {words}"))
+}
+
+pub(super) fn secret_name(text: &str) -> Result<String, InvalidName> {
+    SecretName::new(text).map(|name| name.to_string())
 }
 
 pub(super) fn app_name(text: &str) -> Result<String, InvalidName> {

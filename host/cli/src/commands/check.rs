@@ -6,12 +6,11 @@ use super::{no_definition, plugins};
 use crate::args::Check;
 use crate::diagnostics::{self, Mistake};
 use crate::files::{self, COMPONENT_BYTES_MAX};
-use crate::{exit, output};
-use slipway_control::definition::{BYTES_MAX, Catalog, FILE, PluginFacts, check, decode, read};
+use crate::{exit, output, table};
+use slipway_control::definition::{BYTES_MAX, Catalog, FILE, PluginFacts, check, decode, read, table as find_table};
 use slipway_control::files::Error as FileError;
-use slipway_domain::check::Resolution;
+use slipway_domain::check::{Resolution, Situation};
 use slipway_domain::definition::{Definition, Uses};
-use slipway_domain::grant::Tier;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -35,8 +34,11 @@ pub(super) async fn run(args: &Check, as_json: bool) -> anyhow::Result<ExitCode>
         Err(diagnostics) => Err(diagnostics),
         Ok(definition) => {
             let catalog = catalog(&definition, &folder, args.plugins.as_deref()).await?;
-            let operator = slipway_control::operator(&config(args.config.as_deref())?);
-            check(&source, &definition, &catalog, &operator, Tier::Protected)
+            let operator = slipway_control::operator(&config(args.config.as_deref(), args.policy.as_deref())?);
+            // Which secrets are set, only a server knows.
+            let situation = Situation { operator: &operator, tier: args.tier, reference: None, secrets: None };
+            let table = find_table(&definition, &catalog, &operator);
+            check(&source, &definition, &catalog, &situation).map(|checked| (checked, table))
         }
     };
     match checked {
@@ -45,24 +47,26 @@ pub(super) async fn run(args: &Check, as_json: bool) -> anyhow::Result<ExitCode>
             diagnostics::show(&shown, &text, &mistakes, as_json);
             Ok(ExitCode::from(exit::FAILED))
         }
-        Ok(checked) => {
+        Ok((checked, table)) => {
             if as_json {
                 diagnostics::show(&shown, &text, &[], true);
             } else {
                 for stage in &checked.definition.stages {
                     let Some(facts) = checked.stages.get(&stage.name) else { continue };
-                    let grants: Vec<String> = facts.grants.iter().map(ToString::to_string).collect();
-                    let grants = if grants.is_empty() { "no grants".to_owned() } else { grants.join(", ") };
                     let plugin = format!("{}@{}", facts.plugin.name, facts.plugin.version);
                     output::line(format!(
-                        "{:<16} {:<7} {:<20} {}",
+                        "{:<16} {:<7} {}",
                         stage.name.as_str(),
                         facts.plugin.kind.as_str(),
                         output::plain(&plugin),
-                        output::plain(&grants)
                     ));
                 }
-                output::line(format!("nothing is wrong with `{}`", output::plain(&shown)));
+                table::print(&table.iter().map(Into::into).collect::<Vec<_>>());
+                output::line(format!(
+                    "nothing is wrong with `{}` in a run of tier `{}`",
+                    output::plain(&shown),
+                    args.tier.as_str()
+                ));
             }
             Ok(ExitCode::from(exit::OK))
         }

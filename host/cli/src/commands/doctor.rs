@@ -20,7 +20,7 @@ enum Finding {
 }
 
 pub(super) async fn run(file: Option<&Path>, as_json: bool) -> anyhow::Result<ExitCode> {
-    let rust = config(file)?.tools.remove("rust");
+    let rust = config(file, None)?.tools.remove("rust");
     let findings = [
         ("git", git()),
         ("tool sandbox", sandbox()),

@@ -87,7 +87,8 @@ fn show(description: &Description, facts: &PluginFacts, size: usize, as_json: bo
             "name": plugin.name, "version": plugin.version, "kind": plugin.kind.as_str(), "usable": true,
             "digest": facts.digest.as_str(), "size": size, "imports": imports, "config_schema": facts.config_schema,
             "requests": plugin.requests.iter().map(|request| json!({
-                "interface": request.interface.as_str(), "names": request.names, "why": request.why,
+                "interface": request.interface.as_str(), "names": request.names, "why": request.why, "read": request.read,
+                "network": request.network.iter().map(ToString::to_string).collect::<Vec<_>>(),
             })).collect::<Vec<Value>>(),
         }));
     }
@@ -118,7 +119,16 @@ fn show(description: &Description, facts: &PluginFacts, size: usize, as_json: bo
     for request in &plugin.requests {
         let names =
             if request.names.is_empty() { "named by the pipeline".to_owned() } else { request.names.join(", ") };
-        output::line(format!("  {}: {}  ({})", request.interface, output::plain(&names), output::plain(&request.why)));
+        let network: Vec<String> = request.network.iter().map(ToString::to_string).collect();
+        let network =
+            if network.is_empty() { String::new() } else { format!(", with a network to {}", network.join(", ")) };
+        let read = if request.read { ", and to see their values" } else { "" };
+        output::line(format!(
+            "  {}: {}{network}{read}  ({})",
+            request.interface,
+            output::plain(&names),
+            output::plain(&request.why)
+        ));
     }
     output::line("its `with`:");
     let properties = facts.config_schema.get("properties").and_then(Value::as_object);

@@ -6,6 +6,7 @@ mod doctor;
 mod inspect;
 mod remote;
 mod run;
+mod secret;
 mod serve;
 mod token;
 mod worker;
@@ -57,7 +58,9 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
                 remote::add(&server, &name, &repository, json).await.map(done)
             }
             PipelineAction::List { server } => remote::pipelines(&server, json).await.map(done),
-            PipelineAction::Check { name, reference, server } => remote::check(&server, &name, &reference, json).await,
+            PipelineAction::Check { name, reference, tier, server } => {
+                remote::check(&server, &name, &reference, tier, json).await
+            }
         },
         Command::Trigger(args) => remote::trigger(args, json).await,
         Command::Runs(args) => remote::runs(args, json).await.map(done),
@@ -70,6 +73,7 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
             PluginAction::Inspect { file } => inspect::run(&file, json).await,
             PluginAction::List => inspect::list(json).await.map(done),
         },
+        Command::Secret(args) => secret::run(args.command, json).await.map(done),
         Command::Token(args) => token::run(args.command, json).await.map(done),
         Command::Doctor(args) => doctor::run(args.config.as_deref(), json).await,
         Command::Worker(_) | Command::Completions { .. } | Command::Openapi => Ok(ExitCode::from(exit::OK)),

@@ -6,9 +6,11 @@ use crate::client::{Api, path, shown, text};
 use crate::diagnostics;
 use crate::error::Told;
 use crate::follow::{Show, detached, duration, ended, follow, follow_log, glyph, print_log, summary};
+use crate::table::{self, Shown};
 use crate::{exit, output};
 use reqwest::Method;
 use serde_json::{Value, json};
+use slipway_domain::grant::Tier;
 use std::process::ExitCode;
 
 fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
@@ -76,9 +78,16 @@ pub(super) async fn pipelines(server: &Server, as_json: bool) -> anyhow::Result<
     Ok(())
 }
 
-pub(super) async fn check(server: &Server, name: &str, reference: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+pub(super) async fn check(
+    server: &Server,
+    name: &str,
+    reference: &str,
+    tier: Tier,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
     let api = Api::new(server)?;
-    let checked = match api.get(&path(&["pipelines", name, "check"]).query("reference", reference)).await {
+    let asked = path(&["pipelines", name, "check"]).query("reference", reference).query("tier", tier.as_str());
+    let checked = match api.get(&asked).await {
         Ok(checked) => checked,
         Err(error) => return diagnostics::show_problem(error, as_json),
     };
@@ -87,23 +96,27 @@ pub(super) async fn check(server: &Server, name: &str, reference: &str, as_json:
         return Ok(ExitCode::from(exit::OK));
     }
     for stage in list(&checked, "stages") {
-        let grants: Vec<&str> = list(stage, "grants").filter_map(Value::as_str).collect();
         let runs = if stage.get("runs") == Some(&Value::Bool(true)) { "" } else { "  (not for this ref)" };
         output::line(format!(
-            "{:<16} {:<7} {:<20} {}{runs}",
+            "{:<16} {:<7} {}{runs}",
             shown(stage, "name"),
             shown(stage, "kind"),
             shown(stage, "plugin"),
-            if grants.is_empty() { "no grants".to_owned() } else { output::plain(&grants.join(", ")) }
         ));
     }
-    output::line(format!("nothing is wrong with `{name}` at {}", shown(&checked, "reference")));
+    table::print(&Shown::all(&checked));
+    output::line(format!(
+        "nothing is wrong with `{name}` at {} in a run of tier `{}`",
+        shown(&checked, "reference"),
+        tier.as_str()
+    ));
     Ok(ExitCode::from(exit::OK))
 }
 
 pub(super) async fn trigger(args: Trigger, as_json: bool) -> anyhow::Result<ExitCode> {
     let api = Api::new(&args.server)?;
-    let body = json!({ "reference": args.reference, "parameters": parameters(args.parameters)? });
+    let parameters = parameters(args.parameters)?;
+    let body = json!({ "reference": args.reference, "parameters": parameters, "tier": args.tier.as_str() });
     let mut request = api.request(Method::POST, &path(&["pipelines", &args.pipeline, "runs"])).json(&body);
     if let Some(key) = &args.idempotency_key {
         request = request.header("idempotency-key", key);

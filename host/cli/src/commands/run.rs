@@ -16,6 +16,7 @@ use slipway_control::definition::{BYTES_MAX, FILE, decode, read};
 use slipway_control::git::snapshot;
 use slipway_control::store::SCHEMA_VERSION;
 use slipway_control::{Options, Running};
+use slipway_domain::grant::Tier;
 use std::path::Path;
 use std::process::ExitCode;
 use tokio::sync::oneshot;
@@ -57,7 +58,7 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
     let repository = data.join("snapshot.git");
     let revision = snapshot(&folder, &repository).await.context("cannot take the folder's files as they are")?;
 
-    let mut config = config(args.config.as_deref())?;
+    let mut config = config(args.config.as_deref(), args.policy.as_deref())?;
     config.listen.set_port(0);
     config.apps_listen.set_port(0);
     let options = Options {
@@ -84,6 +85,7 @@ pub(super) async fn run(args: Run, as_json: bool) -> anyhow::Result<ExitCode> {
         repository: &repository,
         revision: &revision,
         parameters: Value::Object(parameters),
+        tier: args.tier,
         artifacts: args.artifacts.as_deref(),
         show: Show { logs: !as_json, debug: args.debug, json: as_json },
     };
@@ -101,6 +103,7 @@ struct Wish<'a> {
     repository: &'a Path,
     revision: &'a str,
     parameters: Value,
+    tier: Tier,
     artifacts: Option<&'a Path>,
     show: Show,
 }
@@ -108,9 +111,9 @@ struct Wish<'a> {
 async fn drive(running: &Running, wish: &Wish<'_>) -> anyhow::Result<ExitCode> {
     let token = std::fs::read_to_string(&running.token_file).context("cannot read the engine's token")?;
     let api = Api::at(&format!("http://{}", running.api), &token)?;
-    let Wish { name, repository, revision, parameters, artifacts, show } = wish;
+    let Wish { name, repository, revision, parameters, tier, artifacts, show } = wish;
     api.put(&path(&["pipelines", name]), &json!({ "repository": repository })).await?;
-    let body = json!({ "reference": revision, "parameters": parameters });
+    let body = json!({ "reference": revision, "parameters": parameters, "tier": tier.as_str() });
     let run = match api.post(&path(&["pipelines", name, "runs"]), &body).await {
         Ok(run) => run,
         Err(error) => {

@@ -13,11 +13,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 /// The operator's configuration, or the defaults, with the tools of this machine.
-pub(super) fn config(file: Option<&Path>) -> anyhow::Result<Config> {
-    let config = match file {
+pub(super) fn config(file: Option<&Path>, policy: Option<&Path>) -> anyhow::Result<Config> {
+    let mut config = match file {
         Some(file) => Config::read(file).map_err(wrong)?,
         None => Config::default(),
     };
+    if let Some(policy) = policy {
+        config = config.with_policy(policy).map_err(wrong)?;
+    }
     Ok(config.with_found_tools())
 }
 
@@ -37,7 +40,7 @@ fn exposure(api: SocketAddr) -> Option<String> {
 }
 
 pub(super) async fn run(args: Serve, as_json: bool) -> anyhow::Result<()> {
-    let mut config = config(args.config.as_deref())?;
+    let mut config = config(args.config.as_deref(), args.policy.as_deref())?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.apps_listen = args.apps_listen.unwrap_or(config.apps_listen);
     config.worker_slots = args.worker_slots.unwrap_or(config.worker_slots);

@@ -289,14 +289,14 @@ mod tests {
             body("{}"),
             (
                 "the body needs the field `reference`".into(),
-                "the fields of the body are `parameters`, `reference`".into()
+                "the fields of the body are `parameters`, `reference`, `tier`".into()
             )
         );
         assert_eq!(
             body(r#"{"referense": "main"}"#),
             (
                 "the body has no field `referense`".into(),
-                "did you mean `reference`? there is `parameters`, `reference`".into()
+                "did you mean `reference`? there is `parameters`, `reference`, `tier`".into()
             )
         );
         assert_eq!(body(r#"{"reference": 3}"#).0, "`reference` has to be a string, and is a number");

@@ -12,6 +12,7 @@ mod plugins;
 mod problem;
 mod reports;
 mod runs;
+mod secrets;
 mod server;
 mod service;
 mod tokens;
@@ -24,6 +25,7 @@ use crate::apps::Apps;
 use crate::blobs::Blobs;
 use crate::plugins::Plugins;
 use crate::scheduler::Scheduler;
+use crate::secrets::Secrets;
 use crate::store::Store;
 use axum::Router;
 use utoipa::OpenApi;
@@ -43,6 +45,8 @@ pub struct Api {
     pub apps: Apps,
     /// Plugins.
     pub plugins: Plugins,
+    /// Secrets.
+    pub secrets: Secrets,
     /// Who may.
     pub tokens: Tokens,
 }
@@ -98,6 +102,9 @@ fn admin_routes() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(tokens::list_tokens, tokens::create_token))
         .routes(routes!(tokens::revoke_token))
+        .routes(routes!(secrets::list_secrets))
+        .routes(routes!(secrets::put_secret, secrets::remove_secret))
+        .routes(routes!(secrets::rotate_keys))
 }
 
 /// What anybody may ask; served by `service` without the check of a token.

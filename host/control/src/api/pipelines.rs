@@ -3,7 +3,7 @@
 use super::Api;
 use super::extract::{Body, Path, Query};
 use super::problem::Problem;
-use super::runs::reference;
+use super::runs::{reference, tier};
 use crate::clock;
 use crate::git::Location;
 use crate::store::Write;
@@ -13,6 +13,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use slipway_domain::PipelineName;
+use slipway_domain::check::Row;
+use slipway_domain::grant::{Refusal, Tier};
 use utoipa::{IntoParams, ToSchema};
 
 /// A pipeline.
@@ -92,6 +94,8 @@ pub(super) async fn get_pipeline(
 pub(super) struct CheckQuery {
     /// A branch, a tag or a commit.
     reference: String,
+    /// The trust tier to check it for: `untrusted`, `trusted` or `protected`, which it is without a word.
+    tier: Option<String>,
 }
 
 /// What a check has found.
@@ -101,8 +105,63 @@ pub(super) struct CheckView {
     revision: String,
     /// The full name of the ref, or the commit.
     reference: String,
+    /// The trust tier that it was checked for.
+    tier: String,
     /// Each stage with its plugin and what it may do.
     stages: Vec<CheckedStage>,
+    /// What the pipeline grants, and what becomes of it in each tier.
+    table: Vec<TableRow>,
+}
+
+/// A capability that a stage is granted by the pipeline.
+#[derive(Debug, Serialize, ToSchema)]
+struct TableRow {
+    /// The stage.
+    stage: String,
+    /// The interface, such as `tools`.
+    interface: String,
+    /// What of it, such as `rust` or `GET https://example.com/`.
+    capability: String,
+    /// Who refuses it.
+    refused: RefusedByTier,
+}
+
+/// Who refuses a capability in each tier; `null` where it is granted.
+#[derive(Debug, Serialize, ToSchema)]
+struct RefusedByTier {
+    untrusted: Option<Refused>,
+    trusted: Option<Refused>,
+    protected: Option<Refused>,
+}
+
+/// Why a capability is refused in a tier.
+#[derive(Debug, Serialize, ToSchema)]
+struct Refused {
+    /// `policy`, `tier`, `not-imported`, `not-requested`, `not-configured` or `alone`.
+    by: String,
+    /// The line of the operator's policy that would allow it, when that is what is in its way.
+    allowed_by: Option<String>,
+}
+
+impl From<&Row> for TableRow {
+    fn from(row: &Row) -> Self {
+        let refused = |tier: Tier| {
+            row.by_tier.get(&tier).copied().flatten().map(|refusal| Refused {
+                by: refusal.as_str().to_owned(),
+                allowed_by: matches!(refusal, Refusal::Policy(_)).then(|| row.capability.policy_line()),
+            })
+        };
+        Self {
+            stage: row.stage.to_string(),
+            interface: row.capability.interface().to_string(),
+            capability: row.capability.text(),
+            refused: RefusedByTier {
+                untrusted: refused(Tier::Untrusted),
+                trusted: refused(Tier::Trusted),
+                protected: refused(Tier::Protected),
+            },
+        }
+    }
 }
 
 /// A stage in which nothing is wrong.
@@ -134,7 +193,8 @@ pub(super) async fn check_pipeline(
     Path(pipeline): Path<String>,
     Query(query): Query<CheckQuery>,
 ) -> Result<Json<CheckView>, Problem> {
-    let report = api.scheduler.check(&name(pipeline)?, &reference(query.reference)?).await?;
+    let tier = tier(query.tier.as_deref())?;
+    let report = api.scheduler.check(&name(pipeline)?, &reference(query.reference)?, tier).await?;
     let checked = &report.pipeline.checked;
     let stages = checked.definition.stages.iter().filter_map(|stage| {
         let facts = checked.stages.get(&stage.name)?;
@@ -144,14 +204,16 @@ pub(super) async fn check_pipeline(
             plugin: format!("{}@{}", facts.plugin.name, facts.plugin.version),
             plugin_digest: facts.digest.to_string(),
             needs: stage.needs.iter().map(ToString::to_string).collect(),
-            grants: facts.grants.iter().map(|grant| format!("{}:{}", grant.interface(), grant.name())).collect(),
+            grants: facts.grants.iter().map(|grant| format!("{}:{}", grant.interface(), grant.text())).collect(),
             runs: stage.when.holds(&report.resolved.reference),
         })
     });
     Ok(Json(CheckView {
         revision: report.resolved.revision.to_string(),
         reference: report.resolved.full_name(),
+        tier: tier.as_str().to_owned(),
         stages: stages.collect(),
+        table: report.pipeline.table.iter().map(Into::into).collect(),
     }))
 }
 

@@ -241,6 +241,7 @@ impl From<Refused> for Problem {
             Refused::Full => Self::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-runs", text),
             Refused::Store(error) => error.into(),
             Refused::Read(error) => error.into(),
+            Refused::Secrets(error) => error.into(),
             Refused::Plugins(crate::plugins::Error::NoWorker(_) | crate::plugins::Error::NotNow { .. }) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "no-worker", text)
             }

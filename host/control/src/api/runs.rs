@@ -14,6 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::{Extension, Json};
 use serde::{Deserialize, Serialize};
 use slipway_domain::RunId;
+use slipway_domain::grant::Tier;
 use slipway_domain::run::InvalidTransition;
 use slipway_domain::text::is_deceptive;
 use std::collections::BTreeMap;
@@ -34,6 +35,10 @@ pub(super) struct CreateRun {
     /// Parameters for the stages.
     #[serde(default)]
     parameters: BTreeMap<String, String>,
+    /// How far the run is trusted at most: `untrusted`, `trusted` or `protected`. A lower trust than
+    /// that of the commit shows what a fork's run may do.
+    #[serde(default)]
+    tier: Option<String>,
 }
 
 /// Starts a run of a pipeline.
@@ -58,6 +63,7 @@ pub(super) async fn create_run(
         parameters: parameters(body.parameters)?,
         triggered_by: caller.0,
         idempotency_key: idempotency_key(&headers)?,
+        tier: tier(body.tier.as_deref())?,
     };
     let id = api.scheduler.submit(request).await?;
     let run = show(&api, &id).await?;
@@ -66,6 +72,14 @@ pub(super) async fn create_run(
         headers.insert(header::LOCATION, location);
     }
     Ok((StatusCode::ACCEPTED, headers, Json(run)))
+}
+
+/// A trust tier by its word; the highest without one.
+pub(super) fn tier(word: Option<&str>) -> Result<Tier, Problem> {
+    word.map_or(Some(Tier::Protected), Tier::parse).ok_or_else(|| {
+        let words = Tier::ALL.map(|tier| format!("`{}`", tier.as_str())).join(", ");
+        Problem::bad_request("invalid-tier", format!("there is no such trust tier: they are {words}"))
+    })
 }
 
 /// A ref that reads as it is written. Git would take others; lists and logs would show them

@@ -234,7 +234,7 @@ fn stage_view(
         plugin_digest: facts.map(|facts| facts.digest.to_string()).unwrap_or_default(),
         needs: definition.map(|stage| stage.needs.iter().map(ToString::to_string).collect()).unwrap_or_default(),
         grants: facts
-            .map(|facts| facts.grants.iter().map(|grant| format!("{}:{}", grant.interface(), grant.name())).collect())
+            .map(|facts| facts.grants.iter().map(|grant| format!("{}:{}", grant.interface(), grant.text())).collect())
             .unwrap_or_default(),
         state: row.state,
         phase: row.phase,

@@ -3,7 +3,7 @@
 use super::{Broker, Done, permit};
 use crate::apps::{ActError, Made};
 use crate::scheduler::CallContext;
-use slipway_domain::grant::Capability;
+use slipway_domain::grant::{Act, Capability};
 use slipway_domain::name::ReleaseId;
 use slipway_domain::release::{self, Release};
 use slipway_domain::{AppName, Digest, Revision};
@@ -77,7 +77,11 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
         | Call::Change { .. }
         | Call::StartTool { .. }
         | Call::ToolExited { .. }
-        | Call::OpenSecret { .. } => Err(Failure::new("host", format!("`{}` is not of `apps`", call.function()))),
+        | Call::ConnectTool { .. }
+        | Call::ToolDisconnected { .. }
+        | Call::OpenSecret { .. }
+        | Call::ReadSecret { .. }
+        | Call::SendRequest { .. } => Err(Failure::new("host", format!("`{}` is not of `apps`", call.function()))),
     }
 }
 
@@ -89,7 +93,7 @@ async fn own(broker: &Broker, context: &CallContext, id: &str) -> Result<Release
     for capability in context.grants.iter() {
         let Capability::App(app) = capability else { continue };
         if let Some(release) = broker.apps.find(app, &id).await.map_err(failure)? {
-            permit(context, capability)?;
+            permit(context, &Act::App(app))?;
             return Ok(release);
         }
     }

@@ -5,21 +5,32 @@
 
 mod apps;
 mod artifacts;
+mod http;
 mod reports;
 mod run;
+mod secrets;
 mod tools;
 
 use crate::apps::Apps;
+use crate::clock;
 use crate::config::Config;
+use crate::http::Client;
 use crate::scheduler::{CallContext, Left, Reports, Scheduler, Taken};
+use crate::secrets::Secrets;
+use crate::store::rows::AuditRow;
 use crate::store::{Store, Ticket, Write};
-use slipway_domain::grant::Capability;
-use slipway_domain::{AppName, RunId, StageName, ToolName};
+use slipway_domain::grant::Act;
+use slipway_domain::grant::host::is_host;
+use slipway_domain::name::InvalidName;
+use slipway_domain::{AppName, RunId, SecretName, StageName, ToolName};
 use slipway_protocol::message::Body;
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::{Call, FromControl, Reply};
 use std::sync::Arc;
 use tokio::sync::mpsc;
+
+/// How many refusals of a stage the audit tells.
+const REFUSALS_TOLD: u32 = 100;
 
 /// The broker. Clones share it.
 #[derive(Clone)]
@@ -28,6 +39,8 @@ pub struct Broker {
     store: Store,
     apps: Apps,
     config: Arc<Config>,
+    secrets: Secrets,
+    http: Client,
 }
 
 /// A worker on one of its connections.
@@ -57,6 +70,8 @@ enum Keep {
     Output(u64, String, String),
     /// What was reported under a lease now.
     Reported(u64, Reports),
+    /// A call was refused for want of a grant.
+    Refusal,
 }
 
 impl Done {
@@ -75,6 +90,7 @@ impl Keep {
     fn apply(self, left: &mut Left) {
         match self {
             Self::Nothing => {}
+            Self::Refusal => left.refused += 1,
             Self::Artifact(epoch, artifact) => left.artifacts.push((epoch, artifact)),
             Self::Output(epoch, name, value) => {
                 left.outputs.insert(name, (epoch, value));
@@ -90,8 +106,15 @@ impl Keep {
 
 impl Broker {
     /// A broker that acts through these.
-    pub const fn new(scheduler: Scheduler, store: Store, apps: Apps, config: Arc<Config>) -> Self {
-        Self { scheduler, store, apps, config }
+    pub const fn new(
+        scheduler: Scheduler,
+        store: Store,
+        apps: Apps,
+        config: Arc<Config>,
+        secrets: Secrets,
+        http: Client,
+    ) -> Self {
+        Self { scheduler, store, apps, config, secrets, http }
     }
 
     /// Takes what a worker says under a lease. `tell` is the way back to it.
@@ -141,7 +164,7 @@ impl Broker {
             Ok(stored) => stored.unwrap_or_default(),
             Err(error) => return tracing::error!(%error, "the journal cannot be read"),
         };
-        if serde_json::from_str::<Call>(&journalled).ok().as_ref() != Some(call) {
+        if journalled != self.scheduler.journal_text(run, call) {
             tracing::error!(%run, %stage, epoch, seq, "a worker says another call than the one on the journal");
             return self.scheduler.distrust(epoch);
         }
@@ -161,6 +184,7 @@ impl Broker {
     #[expect(clippy::wildcard_enum_match_arm, reason = "every other call that takes time is of `apps`")]
     async fn act(&self, context: CallContext, call: &Call, journalled: Option<Ticket>) {
         // Nothing outside may change before it is known that it was asked for.
+        let again = journalled.is_none();
         if let Some(journalled) = journalled
             && let Err(error) = journalled.durable().await
         {
@@ -173,6 +197,12 @@ impl Broker {
                 Call::PutArtifact { name, media_type, digest } => {
                     artifacts::put(self, &context, name, media_type, digest).await
                 }
+                Call::StartTool { tool, program, secrets, .. } => {
+                    tools::start_with(self, &context, tool, program, secrets).await
+                }
+                Call::OpenSecret { name } => secrets::open(self, &context, name).await,
+                Call::ReadSecret { name } => secrets::read(self, &context, name).await,
+                Call::SendRequest { request } => http::send(self, &context, request, again).await,
                 other => apps::act(self, &context, other).await,
             },
         };
@@ -187,7 +217,7 @@ impl Broker {
     /// Refuses what is not granted, and answers what needs nothing but the run's records.
     fn decide(&self, context: &CallContext, call: &Call) -> Option<Done> {
         if let Err(failure) = check_grant(context, call) {
-            return Some(Done::reply(Reply::Refused(failure)));
+            return Some(refused(context, call, failure));
         }
         match call {
             Call::SetOutput { name, value } => Some(run::set_output(context, name, value)),
@@ -195,12 +225,18 @@ impl Broker {
             Call::Change { action, object, before, after } => {
                 Some(reports::change(context, action, object, before.as_deref(), after.as_deref()))
             }
-            Call::StartTool { tool, program, .. } => Some(tools::start(&self.config, context, tool, program)),
-            Call::ToolExited { .. } => Some(Done::reply(Reply::Done)),
-            Call::OpenSecret { name } => {
-                Some(Done::refused("unknown-secret", format!("this server keeps no secret `{}`", name.escape_debug())))
+            Call::StartTool { tool, program, secrets, .. } if secrets.is_empty() => {
+                let plan = tools::start(&self.config, context, tool, program);
+                Some(Done::reply(plan.map_or_else(Reply::Refused, Reply::Tool)))
             }
-            Call::PutArtifact { .. }
+            Call::ToolExited { .. } | Call::ConnectTool { .. } | Call::ToolDisconnected { .. } => {
+                Some(Done::reply(Reply::Done))
+            }
+            Call::StartTool { .. }
+            | Call::OpenSecret { .. }
+            | Call::ReadSecret { .. }
+            | Call::SendRequest { .. }
+            | Call::PutArtifact { .. }
             | Call::CurrentRelease { .. }
             | Call::Release { .. }
             | Call::Health { .. }
@@ -213,25 +249,37 @@ impl Broker {
 
 /// The one place where a grant is checked at run time.
 fn check_grant(context: &CallContext, call: &Call) -> Result<(), Failure> {
-    let capability = match call {
+    match call {
         Call::SetOutput { .. }
         | Call::PutArtifact { .. }
         | Call::TestCases { .. }
         | Call::Change { .. }
         | Call::ToolExited { .. }
+        | Call::ToolDisconnected { .. }
         // A release names its app only in the records; `apps::act` asks again with it.
         | Call::Health { .. }
-        | Call::Switch { .. } => None,
-        Call::StartTool { tool, .. } => Some(ToolName::new(tool.clone()).map(Capability::Tool)),
-        Call::OpenSecret { name } => Some(Ok(Capability::Secret(name.clone()))),
-        Call::CurrentRelease { app } | Call::Release { app, .. } | Call::Restore { app } | Call::Address { app } => {
-            Some(AppName::new(app.clone()).map(Capability::App))
+        | Call::Switch { .. } => {}
+        Call::StartTool { tool, secrets, .. } => {
+            let tool = named(ToolName::new(tool.as_str()))?;
+            permit(context, &Act::StartTool(&tool))?;
+            for secret in secrets {
+                permit(context, &Act::SecretInTool(&named(SecretName::new(secret.secret.as_str()))?, &tool))?;
+            }
         }
-    };
-    match capability {
-        None => {}
-        Some(Err(invalid)) => return Err(Failure::new("not-granted", invalid.to_string())),
-        Some(Ok(capability)) => permit(context, &capability)?,
+        Call::ConnectTool { tool, host, port, .. } => {
+            let tool = &named(ToolName::new(tool.as_str()))?;
+            if !is_host(host) {
+                let host = slipway_domain::text::cut(host.as_str(), 128);
+                return Err(Failure::new("not-granted", format!("`{}` is no host", host.escape_debug())));
+            }
+            permit(context, &Act::Connect { tool, host, port: *port })?;
+        }
+        Call::ReadSecret { name } => permit(context, &Act::ReadSecret(&named(SecretName::new(name.as_str()))?))?,
+        Call::SendRequest { request } => http::check(context, request)?,
+        Call::OpenSecret { name } => permit(context, &Act::OpenSecret(&named(SecretName::new(name.as_str()))?))?,
+        Call::CurrentRelease { app } | Call::Release { app, .. } | Call::Restore { app } | Call::Address { app } => {
+            permit(context, &Act::App(&named(AppName::new(app.as_str()))?))?;
+        }
     }
     let mutates = matches!(call, Call::Release { .. } | Call::Switch { .. } | Call::Restore { .. });
     if mutates && context.phase == "plan" {
@@ -241,18 +289,35 @@ fn check_grant(context: &CallContext, call: &Call) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the stage holds a capability.
-fn permit(context: &CallContext, capability: &Capability) -> Result<(), Failure> {
-    if context.grants.permits(capability) {
+/// A refusal, with what the audit says of it.
+fn refused(context: &CallContext, call: &Call, failure: Failure) -> Done {
+    let audit = Write::Audit(AuditRow {
+        at: clock::now(),
+        actor: format!("{}/{}", context.run, context.stage),
+        action: call.function().to_owned(),
+        object: slipway_domain::text::cut(failure.message.as_str(), 1 << 10),
+        outcome: "refused",
+    });
+    // So many tell as much as any number: all of them are on the journal.
+    let writes = if context.left.refused < REFUSALS_TOLD { vec![audit] } else { Vec::new() };
+    Done { reply: Reply::Refused(failure), writes, keep: Keep::Refusal }
+}
+
+/// What nothing is called cannot have been granted.
+fn named<T>(name: Result<T, InvalidName>) -> Result<T, Failure> {
+    name.map_err(|invalid| Failure::new("not-granted", invalid.to_string()))
+}
+
+/// Whether the stage may do something.
+fn permit(context: &CallContext, act: &Act<'_>) -> Result<(), Failure> {
+    if context.grants.permits(act) {
         return Ok(());
     }
-    let message = format!(
-        "stage `{}` has no grant for {capability}: add `grant.{} = [\"{}\"]` to `[stages.{}]`",
-        context.stage,
-        capability.interface(),
-        capability.name().escape_debug(),
-        context.stage
-    );
+    let how = match act.capability() {
+        Some(capability) => format!("add `{}`", capability.line()),
+        None => "name it in `grant.secrets`, with the places where it may be used,".to_owned(),
+    };
+    let message = format!("stage `{0}` has no grant for {act}: {how} to `[stages.{0}]`", context.stage);
     Err(Failure::new("not-granted", message))
 }
 

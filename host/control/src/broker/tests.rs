@@ -3,10 +3,10 @@ use crate::definition::Checked;
 use crate::scheduler::Pipeline;
 use slipway_domain::PipelineName;
 use slipway_domain::definition::{Definition, Triggers};
-use slipway_domain::grant::Grants;
+use slipway_domain::grant::{Capability, Grants, Interface};
 use slipway_protocol::call::TestCase;
 
-fn context(phase: &str, grants: &[Capability]) -> CallContext {
+pub(super) fn context(phase: &str, grants: &[Capability]) -> CallContext {
     let definition =
         Definition { name: PipelineName::new("shop").unwrap(), triggers: Triggers::default(), stages: Vec::new() };
     CallContext {
@@ -16,6 +16,7 @@ fn context(phase: &str, grants: &[Capability]) -> CallContext {
             digest: String::new(),
             text: String::new(),
             checked: Checked { definition, stages: Default::default() },
+            table: Vec::new(),
         }),
         stage: StageName::new("deploy").unwrap(),
         phase: phase.into(),
@@ -50,6 +51,7 @@ fn a_tool_is_started_only_with_its_grant() {
         args: vec![],
         directory: String::new(),
         env: vec![],
+        secrets: vec![],
     };
     let rust = Capability::Tool(ToolName::new("rust").unwrap());
     let node = Capability::Tool(ToolName::new("node").unwrap());
@@ -61,8 +63,10 @@ fn a_tool_is_started_only_with_its_grant() {
 #[test]
 fn a_secret_is_opened_only_with_its_grant() {
     let call = Call::OpenSecret { name: "db".into() };
-    assert_eq!(code(check_grant(&context("build", &[Capability::Secret("db".into())]), &call)), "granted");
-    assert_eq!(code(check_grant(&context("build", &[Capability::Secret("other".into())]), &call)), "not-granted");
+    let secret = |text: &str| [Capability::parse(Interface::Secrets, text).unwrap()];
+    assert_eq!(code(check_grant(&context("build", &secret("db in tool rust")), &call)), "granted");
+    assert_eq!(code(check_grant(&context("build", &secret("other in tool rust")), &call)), "not-granted");
+    assert_eq!(code(check_grant(&context("build", &[]), &call)), "not-granted");
 }
 
 #[test]

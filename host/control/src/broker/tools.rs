@@ -1,21 +1,55 @@
 //! `tools`: how a granted tool is run, from the operator's entry.
 
-use super::Done;
+use super::{Broker, Done, named};
 use crate::config::{Config, Tool};
 use crate::scheduler::CallContext;
+use slipway_domain::SecretName;
 use slipway_domain::check::list;
+use slipway_domain::grant::Capability;
 use slipway_protocol::Reply;
 use slipway_protocol::call::{Bind, Cache, ToolPlan};
+use slipway_protocol::outcome::Failure;
+use slipway_protocol::secret::{Place, ToolSecret};
 use std::time::UNIX_EPOCH;
 
-pub(super) fn start(config: &Config, context: &CallContext, tool: &str, program: &str) -> Done {
+/// How a tool runs, with its secrets.
+pub(super) async fn start_with(
+    broker: &Broker,
+    context: &CallContext,
+    tool: &str,
+    program: &str,
+    secrets: &[ToolSecret<String>],
+) -> Done {
+    let mut values = Vec::with_capacity(secrets.len());
+    for ToolSecret { secret, place } in secrets {
+        let name = match named(SecretName::new(secret.as_str())) {
+            Ok(name) => name,
+            Err(failure) => return Done::reply(Reply::Refused(failure)),
+        };
+        match broker.secret(context, &name).await {
+            Ok(value) if matches!(place, Place::Env(_)) && value.expose().contains(&0) => {
+                let message = format!("secret `{name}` holds a NUL byte, and cannot stand in the environment");
+                return Done::refused("invalid-command", message);
+            }
+            Ok(value) => values.push(ToolSecret { secret: value, place: place.clone() }),
+            Err(failure) => return Done::reply(Reply::Refused(failure)),
+        }
+    }
+    match start(&broker.config, context, tool, program) {
+        Ok(plan) => Done::reply(Reply::Tool(ToolPlan { secrets: values, ..plan })),
+        Err(failure) => Done::reply(Reply::Refused(failure)),
+    }
+}
+
+/// How a tool runs.
+pub(super) fn start(config: &Config, context: &CallContext, tool: &str, program: &str) -> Result<ToolPlan, Failure> {
     let Some(entry) = config.tools.get(tool) else {
-        return Done::refused("unknown-tool", format!("this server has no tool `{}`", tool.escape_debug()));
+        return Err(Failure::new("unknown-tool", format!("this server has no tool `{}`", tool.escape_debug())));
     };
     let Some(path) = entry.programs.get(program) else {
         let known: Vec<&str> = entry.programs.keys().map(String::as_str).collect();
         let message = format!("tool `{tool}` has no program `{}`: it has {}", program.escape_debug(), list(&known));
-        return Done::refused("unknown-program", message);
+        return Err(Failure::new("unknown-program", message));
     };
     let root = format!("/tools/{tool}");
     let mut binds = vec![Bind { from: entry.root.display().to_string(), to: root.clone() }];
@@ -38,13 +72,18 @@ pub(super) fn start(config: &Config, context: &CallContext, tool: &str, program:
         .caches
         .iter()
         .map(|to| Cache { key: format!("{pipeline}\0{tier}\0{tool}\0{identity}\0{to}"), to: to.clone() });
-    Done::reply(Reply::Tool(ToolPlan {
+    let has_network =
+        |capability: &Capability| matches!(capability, Capability::Network(name, _) if name.as_str() == tool);
+    Ok(ToolPlan {
         program: format!("{root}/{path}"),
         binds,
         env,
         caches: caches.collect(),
         memory_bytes_max: entry.memory_mib_max << 20,
-    }))
+        secrets: Vec::new(),
+        has_network: context.grants.iter().any(has_network),
+        reach: config.rules.reach.0.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// What tells one state of a toolchain from another: where it is, and the size and time of its

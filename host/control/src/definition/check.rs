@@ -2,9 +2,9 @@
 //! plugin's schema, and the domain's rules.
 
 use super::source::{Diagnostic, Source};
-use slipway_domain::check::{Place, Problem, Resolution, nearest};
+use slipway_domain::check::{Place, Problem, Resolution, Row, Situation, nearest};
 use slipway_domain::definition::{Definition, StageDefinition, Uses};
-use slipway_domain::grant::{Grants, Operator, Tier};
+use slipway_domain::grant::{Grants, Operator};
 use slipway_domain::plugin::Plugin;
 use slipway_domain::{Digest, StageName};
 use std::collections::BTreeMap;
@@ -25,6 +25,19 @@ pub struct PluginFacts {
 pub struct Catalog {
     /// What became of each `uses`.
     pub plugins: BTreeMap<Uses, Result<PluginFacts, Resolution>>,
+}
+
+impl Catalog {
+    fn resolutions(&self) -> BTreeMap<Uses, Resolution> {
+        let resolutions = self.plugins.iter().map(|(uses, found)| {
+            let resolution = match found {
+                Ok(facts) => Resolution::Known(facts.plugin.clone()),
+                Err(resolution) => resolution.clone(),
+            };
+            (uses.clone(), resolution)
+        });
+        resolutions.collect()
+    }
 }
 
 /// What a stage of a checked pipeline is run with.
@@ -52,27 +65,15 @@ pub fn check(
     source: &Source,
     definition: &Definition,
     catalog: &Catalog,
-    operator: &Operator,
-    tier: Tier,
+    situation: &Situation<'_>,
 ) -> Result<Checked, Vec<Diagnostic>> {
-    let resolutions: BTreeMap<Uses, Resolution> = catalog
-        .plugins
-        .iter()
-        .map(|(uses, found)| {
-            let resolution = match found {
-                Ok(facts) => Resolution::Known(facts.plugin.clone()),
-                Err(resolution) => resolution.clone(),
-            };
-            (uses.clone(), resolution)
-        })
-        .collect();
     let mut problems = Vec::new();
     for stage in &definition.stages {
         if let Some(Ok(facts)) = catalog.plugins.get(&stage.uses) {
             problems.extend(check_with(stage, facts));
         }
     }
-    match slipway_domain::check::check(definition, &resolutions, operator, tier) {
+    match slipway_domain::check::check(definition, &catalog.resolutions(), situation) {
         Ok(mut checked) if problems.is_empty() => {
             let stages = definition.stages.iter().filter_map(|stage| {
                 let Some(Ok(facts)) = catalog.plugins.get(&stage.uses) else { return None };
@@ -88,6 +89,11 @@ pub fn check(
             Err(source.locate_all(&problems))
         }
     }
+}
+
+/// What each stage may do in each tier, and who refuses the rest.
+pub fn table(definition: &Definition, catalog: &Catalog, operator: &Operator) -> Vec<Row> {
+    slipway_domain::check::table(definition, &catalog.resolutions(), operator)
 }
 
 /// The most values in a stage's `with`: checking them takes time for each part of the schema.
@@ -240,7 +246,7 @@ mod tests {
     use super::*;
     use crate::definition::read;
     use slipway_domain::ToolName;
-    use slipway_domain::grant::{Interface, Request};
+    use slipway_domain::grant::{Interface, Request, Tier};
     use slipway_domain::plugin::Kind;
 
     fn facts() -> PluginFacts {
@@ -250,7 +256,7 @@ mod tests {
                 version: "1.0.0".into(),
                 kind: Kind::Build,
                 imports: [Interface::Tools].into(),
-                requests: vec![Request { interface: Interface::Tools, names: vec!["rust".into()], why: String::new() }],
+                requests: vec![Request::new(Interface::Tools, &["rust"], "")],
             },
             digest: Digest::new(format!("sha256:{:064}", 1)).unwrap(),
             config_schema: serde_json::json!({
@@ -272,7 +278,8 @@ mod tests {
         let definition = definition.unwrap();
         let catalog = Catalog { plugins: [(Uses::parse("cargo@1").unwrap(), Ok(facts()))].into() };
         let operator = Operator { tools: [ToolName::new("rust").unwrap()].into(), ..Operator::default() };
-        check(&source, &definition, &catalog, &operator, Tier::Protected)
+        let situation = Situation { operator: &operator, tier: Tier::Protected, reference: None, secrets: None };
+        check(&source, &definition, &catalog, &situation)
     }
 
     #[test]

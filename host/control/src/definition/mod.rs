@@ -2,11 +2,15 @@
 //! everything that is wrong.
 
 mod check;
+mod grants;
+mod policy;
 mod read;
+mod reader;
 mod source;
 mod syntax;
 
-pub use check::{Catalog, Checked, PluginFacts, StageFacts, check};
+pub use check::{Catalog, Checked, PluginFacts, StageFacts, check, table};
+pub use policy::{PolicyFile, read_policy};
 pub use read::read;
 pub use source::{Diagnostic, NotText, Source, decode};
 

@@ -1,5 +1,6 @@
 use super::*;
 use slipway_domain::ToolName;
+use slipway_domain::grant::{Capability, Interface};
 
 const GOOD: &str = r#"
 name = "hello"
@@ -16,7 +17,7 @@ grant.tools = ["rust"]
 needs = ["build"]
 uses = "app@1"
 with = { app = "hello" }
-grant.apps = { hello = {} }
+grant.apps = ["hello"]
 when.tag = "v*"
 timeout_seconds = 60
 memory_mib = 64
@@ -32,7 +33,7 @@ fn a_sound_file_is_read_whole() {
     let definition = read(GOOD).1.unwrap();
     assert_eq!(definition.name.as_str(), "hello");
     let [build, deploy] = &definition.stages[..] else { panic!("{definition:?}") };
-    assert!(build.grants.permits(&Capability::Tool(ToolName::new("rust").unwrap())));
+    assert!(build.grants.holds(&Capability::Tool(ToolName::new("rust").unwrap())));
     assert_eq!(build.with, r#"{"features":["a","b"],"level":3,"target":"wasm32-wasip2"}"#);
     assert_eq!(deploy.timeout, Duration::from_secs(60));
     assert_eq!(deploy.memory_bytes_max, Some(64 << 20));
@@ -60,7 +61,54 @@ const MISTAKES: &[(&str, &str, u32, Option<&str>)] = &[
     ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nmemory_mib = 1", "out-of-range", 4, None),
     ("name = \"a\"\n[stages.b]\nuses = \"./../x.wasm\"", "invalid-uses", 3, None),
     ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\nwith = 3", "wrong-type", 4, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.tools = [\"Rust\"]", "invalid-grant", 4, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.tools.rust.hosts = []", "unknown-key", 4, None),
+    (
+        "name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\n[stages.b.grant.tools.rust]\nnetwork = [\"a_b\"]",
+        "invalid-grant",
+        5,
+        None,
+    ),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.http = [\"https://a.test/\"]", "invalid-grant", 4, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.secrets = [\"token\"]", "wrong-type", 4, None),
+    ("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.secrets.token = {}", "useless-grant", 4, None),
+    (
+        "name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.secrets.token = { http = [\"https://*.a.test/\"] }",
+        "invalid-grant",
+        4,
+        None,
+    ),
 ];
+
+#[test]
+fn grants_are_read_with_their_arguments() {
+    let definition = read(
+        "name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\n[stages.b.grant]\napps = [\"shop\"]\n\
+         tools = { rust = { network = [\"crates\", \"*.a.test:8443\"] }, node = {} }\n\
+         http = [\"GET,PUT https://a.test/v1/\"]\n\
+         [stages.b.grant.secrets.token]\nhttp = [\"https://a.test\"]\ntools = [\"rust\"]\nread = true\n\
+         [stages.b.grant.secrets.other]\nread = false\ntools = [\"node\"]\n",
+    );
+    let stage = definition.1.unwrap().stages.remove(0);
+    let found: Vec<String> = stage.grants.iter().map(|one| format!("{}: {}", one.interface(), one.text())).collect();
+    assert_eq!(
+        found,
+        [
+            "tools: node",
+            "tools: rust",
+            "tools: rust to crates",
+            "tools: rust to *.a.test:8443",
+            "http: GET,PUT https://a.test/v1/",
+            "secrets: other in tool node",
+            "secrets: token in https://a.test/",
+            "secrets: token in tool rust",
+            "secrets: token read",
+            "apps: shop",
+        ]
+    );
+    assert!(stage.grants.iter().all(|one| Capability::parse(one.interface(), &one.text()).as_ref() == Some(one)));
+    assert!(Interface::ALL.into_iter().filter(|interface| interface.needs_grant()).count() == 4, "one reader for each");
+}
 
 #[test]
 fn each_mistake_is_shown_where_it_stands() {
@@ -180,7 +228,13 @@ fn the_published_schema_takes_and_refuses_what_the_reader_does() {
         assert!(read(&format!("name = \"a\"\n[on]\n{key} = {value}\n")).1.is_ok(), "{key}");
     }
     for key in keys("/$defs/stage/properties/grant/properties") {
-        let text = format!("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.{key} = [\"x\"]\n");
+        let value = match key.as_str() {
+            "secrets" => "{ token = { tools = [\"x\"], http = [\"https://a.test/\"], read = true } }",
+            "http" => "[\"GET https://a.test/\"]",
+            _ => "[\"x\"]",
+        };
+        let text = format!("name = \"a\"\n[stages.b]\nuses = \"cargo@1\"\ngrant.{key} = {value}\n");
         assert!(read(&text).1.is_ok(), "{text}");
+        assert!(takes(&text), "{text}");
     }
 }

@@ -3,6 +3,8 @@
 use crate::definition::PluginFacts;
 use serde::{Deserialize, Serialize};
 use slipway_domain::Digest;
+use slipway_domain::grant::host::HostRule;
+use slipway_domain::grant::http::HttpRule;
 use slipway_domain::grant::{Interface, Request};
 use slipway_domain::plugin::{Kind, Plugin};
 use slipway_protocol::message::Description as Described;
@@ -61,6 +63,10 @@ struct Asked {
     #[serde(default)]
     names: Vec<String>,
     #[serde(default)]
+    network: Vec<String>,
+    #[serde(default)]
+    read: bool,
+    #[serde(default)]
     why: String,
 }
 
@@ -112,7 +118,14 @@ pub fn facts(description: &Description, digest: &Digest) -> Result<PluginFacts, 
         let interface = Interface::parse(&asked.interface)
             .ok_or_else(|| format!("it asks for `{}`, which is no interface", asked.interface.escape_debug()))?;
         let why = asked.why.chars().filter(|c| !c.is_control()).take(200).collect();
-        requests.push(Request { interface, names: asked.names, why });
+        if interface == Interface::Http
+            && let Some(error) = asked.names.iter().find_map(|rule| HttpRule::parse(rule).err())
+        {
+            return Err(format!("it asks for requests, and {error}"));
+        }
+        let network: Result<Vec<HostRule>, _> = asked.network.iter().map(|rule| HostRule::parse(rule)).collect();
+        let network = network.map_err(|error| format!("it asks for a network, and {error}"))?;
+        requests.push(Request { interface, names: asked.names, network, read: asked.read, why });
     }
     let plugin = Plugin { name: document.name, version: document.version, kind, imports, requests };
     Ok(PluginFacts { plugin, digest: digest.clone(), config_schema: document.config_schema })

@@ -4,6 +4,7 @@ use super::now;
 use crate::definition::Checked;
 use crate::store::Write;
 use crate::store::rows::{AttemptRow, EventRecord, Micros, RunRow, StageDetail, StageRow};
+use slipway_domain::check::Row;
 use slipway_domain::definition::{Reference, StageDefinition};
 use slipway_domain::run::{Plan, Run, RunEnd, RunState};
 use slipway_domain::stage::{Phase, Stage, StageState};
@@ -21,6 +22,8 @@ pub struct Pipeline {
     pub text: String,
     /// What the check found.
     pub checked: Checked,
+    /// What each stage may do in each tier; empty when it was read from the store.
+    pub table: Vec<Row>,
 }
 
 impl Pipeline {
@@ -71,6 +74,8 @@ pub struct Left {
     pub outputs: BTreeMap<String, (u64, String)>,
     /// What was reported under each lease.
     pub reports: BTreeMap<u64, Reports>,
+    /// How many calls were refused for want of a grant, as far as this process knows.
+    pub refused: u32,
 }
 
 /// How much was reported.

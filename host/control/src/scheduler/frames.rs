@@ -3,7 +3,7 @@
 use super::dispatch::LOG_BYTES_MAX;
 use super::leases::Lease;
 use super::settle::After;
-use super::{Left, Pipeline, Scheduler, now};
+use super::{Left, Pipeline, Scheduler, mask, now};
 use crate::store::rows::{JournalRow, LogRow};
 use crate::store::{Ticket, Write};
 use slipway_domain::grant::Grants;
@@ -111,7 +111,9 @@ impl Scheduler {
             return Taken::Fenced;
         }
         lease.last_seq = seq;
-        match body {
+        let masker = inner.runs.get(&run).map(|active| self.secrets.masker(&active.row.pipeline)).unwrap_or_default();
+        let Some(lease) = inner.leases.get_mut(&epoch) else { return Taken::Fenced };
+        match mask::body(&masker, body) {
             Body::Ended { outcome, metering } => {
                 self.end(&mut inner, epoch, seq, outcome, &metering);
                 Taken::Done
@@ -146,7 +148,7 @@ impl Scheduler {
                 } else {
                     None
                 };
-                let text = serde_json::to_string(&call).unwrap_or_default();
+                let text = mask::text(&masker, &call);
                 lease.calls += 1;
                 lease.call_bytes = lease.call_bytes.saturating_add(text.len() as u64);
                 if let Some(limit) = lease.call_limit() {
@@ -226,7 +228,9 @@ impl Scheduler {
         let worker = lease.worker.clone();
         lease.answering.remove(&seq);
         lease.answered.insert(seq, reply.clone());
+        let mut masker = Arc::default();
         if let Some(active) = inner.runs.get_mut(&run) {
+            masker = self.secrets.masker(&active.row.pipeline);
             keep(Arc::make_mut(active.left.entry(stage.clone()).or_default()));
         }
         let mut writes = also;
@@ -235,7 +239,7 @@ impl Scheduler {
             stage: stage.to_string(),
             epoch,
             seq,
-            reply: serde_json::to_string(&reply).unwrap_or_default(),
+            reply: mask::reply_text(&masker, &reply),
             at: now(),
         });
         let ticket = self.store.commit(writes);
@@ -248,9 +252,9 @@ impl Scheduler {
     }
 }
 
-/// Whether a call is the guest's, which waits for its reply. The end of a tool is the worker's.
+/// Whether a call is the guest's, which waits for its reply. What tools do is told by the worker.
 const fn is_guests(call: &Call) -> bool {
-    !matches!(call, Call::ToolExited { .. })
+    !matches!(call, Call::ToolExited { .. } | Call::ConnectTool { .. } | Call::ToolDisconnected { .. })
 }
 
 impl Lease {

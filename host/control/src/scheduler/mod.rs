@@ -13,6 +13,7 @@ mod dispatch;
 mod frames;
 mod keys;
 mod leases;
+mod mask;
 mod pipelines;
 mod recover;
 mod settle;
@@ -32,6 +33,7 @@ pub use submit::{CheckReport, Refused, RunRequest};
 use crate::clock;
 use crate::git::Git;
 use crate::plugins::Plugins;
+use crate::secrets::Secrets;
 use crate::store::Store;
 use crate::store::rows::Micros;
 use active::{Active, Times};
@@ -60,6 +62,7 @@ pub struct Scheduler {
     changes: Changes,
     pipelines: Arc<Pipelines>,
     keys: Arc<LeaseKeys>,
+    secrets: Secrets,
 }
 
 /// All that is in memory.
@@ -78,13 +81,21 @@ struct Inner {
 
 impl Scheduler {
     /// A scheduler over what is stored; see [`Self::recover`].
-    pub fn new(store: Store, git: Git, plugins: Plugins, operator: Operator, keys: LeaseKeys) -> Self {
+    pub fn new(
+        store: Store,
+        git: Git,
+        plugins: Plugins,
+        operator: Operator,
+        keys: LeaseKeys,
+        secrets: Secrets,
+    ) -> Self {
         let changes = Changes::default();
         let inner = Arc::new(Mutex::new(Inner::default()));
         Self {
             settler: Settler::start(changes.clone(), Arc::downgrade(&inner)),
             inner,
             keys: Arc::new(keys),
+            secrets,
             store,
             git,
             plugins,

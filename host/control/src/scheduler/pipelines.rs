@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How many are kept of each kind.
 const KEPT: usize = 256;
 
-/// What was asked for: pipeline with repository, commit, tier.
-pub(super) type Asked = (String, Revision, Tier);
+/// What was asked for: pipeline with repository, commit, tier, and the ref, by which conditions hold.
+pub(super) type Asked = (String, Revision, Tier, String);
 
 /// The pipelines that are kept.
 #[derive(Default)]
@@ -53,7 +53,7 @@ impl Pipelines {
         }
         let Some((text, facts)) = store.definition(digest).await? else { return Ok(None) };
         let Some(checked) = checked(&text, &facts) else { return Ok(None) };
-        let pipeline = Arc::new(Pipeline { digest: digest.to_owned(), text, checked });
+        let pipeline = Arc::new(Pipeline { digest: digest.to_owned(), text, checked, table: Vec::new() });
         let mut kept = self.lock();
         bound(&mut kept.by_digest);
         kept.by_digest.insert(digest.to_owned(), Arc::clone(&pipeline));

@@ -8,12 +8,13 @@ use crate::store::rows::{EventRecord, RunRow, StageDetail};
 use crate::store::{CommitError, Write};
 use serde::{Deserialize, Serialize};
 use slipway_domain::definition::Reference;
+use slipway_domain::grant::host::HostRule;
 use slipway_domain::grant::{Capability, Interface, Request};
 use slipway_domain::outcome::{Fault, Unhappy};
 use slipway_domain::plugin::{Kind, Plugin};
 use slipway_domain::run::{Loss, Run};
 use slipway_domain::stage::{End, Rollback, StageState};
-use slipway_domain::{Digest, Epoch, RunId, StageName};
+use slipway_domain::{Digest, Epoch, PipelineName, RunId, StageName};
 use slipway_protocol::lease::Artifact;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +64,12 @@ impl Scheduler {
         self.store.try_commit(vec![Write::Start { number: start, at: now() }]).await?;
         let mut taken = Vec::new();
         for row in self.store.open_runs().await? {
+            if let Ok(pipeline) = PipelineName::new(row.pipeline.as_str())
+                && let Err(error) = self.secrets.know(&pipeline).await
+            {
+                self.give_up(row, &error.to_string()).await?;
+                continue;
+            }
             match self.rebuild(row.clone()).await {
                 Ok(active) => taken.push(active),
                 Err(Lost::Read(error)) => return Err(error.into()),
@@ -208,6 +215,10 @@ struct StoredFacts {
 struct StoredRequest {
     interface: String,
     names: Vec<String>,
+    #[serde(default)]
+    network: Vec<String>,
+    #[serde(default)]
+    read: bool,
     why: String,
 }
 
@@ -221,6 +232,8 @@ pub(super) fn facts_json(checked: &Checked) -> String {
             let requests = plugin.requests.iter().map(|request| StoredRequest {
                 interface: request.interface.to_string(),
                 names: request.names.clone(),
+                network: request.network.iter().map(ToString::to_string).collect(),
+                read: request.read,
                 why: request.why.clone(),
             });
             let stored = StoredFacts {
@@ -232,7 +245,7 @@ pub(super) fn facts_json(checked: &Checked) -> String {
                 requests: requests.collect(),
                 grants: grants
                     .iter()
-                    .map(|capability| (capability.interface().to_string(), capability.name().to_owned()))
+                    .map(|capability| (capability.interface().to_string(), capability.text()))
                     .collect(),
             };
             (name.as_str(), stored)
@@ -247,10 +260,12 @@ pub(super) fn checked(text: &str, facts: &str) -> Option<Checked> {
     let facts: BTreeMap<String, StoredFacts> = serde_json::from_str(facts).ok()?;
     let stages = facts.into_iter().map(|(name, facts)| {
         let requests = facts.requests.into_iter().filter_map(|request| {
-            Some(Request { interface: Interface::parse(&request.interface)?, names: request.names, why: request.why })
+            let StoredRequest { interface, names, network, read, why } = request;
+            let network = network.iter().filter_map(|rule| HostRule::parse(rule).ok()).collect();
+            Some(Request { interface: Interface::parse(&interface)?, names, network, read, why })
         });
         let grants =
-            facts.grants.iter().filter_map(|(interface, name)| Capability::new(Interface::parse(interface)?, name));
+            facts.grants.iter().filter_map(|(interface, text)| Capability::parse(Interface::parse(interface)?, text));
         let plugin = Plugin {
             name: facts.plugin,
             version: facts.version,

@@ -3,11 +3,12 @@
 
 use super::active::{Active, Pipeline};
 use super::{OPEN_RUNS_MAX, Scheduler, now};
-use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, check, decode, read};
+use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, check, decode, read, table};
 use crate::git::{self, InvalidLocation, Location, Resolved};
 use crate::store::rows::{EventRecord, PipelineRow, RunRow};
 use crate::store::{CommitError, Submission, Submitted, Ticket, Write};
 use sha2::{Digest as _, Sha256};
+use slipway_domain::check::Situation;
 use slipway_domain::grant::Tier;
 use slipway_domain::run::{Action, Run};
 use slipway_domain::{PipelineName, Revision, RunId};
@@ -27,6 +28,8 @@ pub struct RunRequest {
     pub triggered_by: String,
     /// The caller's key against triggering twice.
     pub idempotency_key: Option<String>,
+    /// How far it is trusted at most.
+    pub tier: Tier,
 }
 
 /// Why a run or a check was refused.
@@ -69,6 +72,9 @@ pub enum Refused {
     /// The store cannot be read.
     #[error("the store cannot be read")]
     Read(#[from] sqlx::Error),
+    /// The secrets of the pipeline cannot be masked.
+    #[error(transparent)]
+    Secrets(#[from] crate::secrets::Error),
     /// The plugins cannot be looked at.
     #[error(transparent)]
     Plugins(#[from] crate::plugins::Error),
@@ -89,15 +95,21 @@ pub struct CheckReport {
 
 impl Scheduler {
     /// Checks a pipeline at a ref, as a trigger would.
-    pub async fn check(&self, name: &PipelineName, reference: &str) -> Result<CheckReport, Refused> {
+    pub async fn check(&self, name: &PipelineName, reference: &str, tier: Tier) -> Result<CheckReport, Refused> {
         let row = self.store.pipeline(name.as_str()).await?.ok_or_else(|| Refused::UnknownPipeline(name.clone()))?;
-        self.check_row(name, &row, reference).await
+        self.check_row(name, &row, reference, tier).await
     }
 
-    async fn check_row(&self, name: &PipelineName, row: &PipelineRow, reference: &str) -> Result<CheckReport, Refused> {
+    async fn check_row(
+        &self,
+        name: &PipelineName,
+        row: &PipelineRow,
+        reference: &str,
+        tier: Tier,
+    ) -> Result<CheckReport, Refused> {
         let location = Location::parse(&row.repository)?;
         let resolved = self.git.resolve(&location, reference).await?;
-        let pipeline = self.checked_pipeline(name, &location, &resolved.revision, Tier::Protected).await?;
+        let pipeline = self.checked_pipeline(name, &location, &resolved, tier).await?;
         Ok(CheckReport { resolved, pipeline })
     }
 
@@ -105,10 +117,11 @@ impl Scheduler {
         &self,
         name: &PipelineName,
         location: &Location,
-        revision: &Revision,
+        resolved: &Resolved,
         tier: Tier,
     ) -> Result<Arc<Pipeline>, Refused> {
-        let asked = (format!("{name}\0{location}"), revision.clone(), tier);
+        let Resolved { revision, reference } = resolved;
+        let asked = (format!("{name}\0{location}"), revision.clone(), tier, resolved.full_name());
         if let Some(known) = self.pipelines.checked(&asked) {
             return Ok(known);
         }
@@ -136,11 +149,17 @@ impl Scheduler {
         }
         let uses: Vec<_> = definition.stages.iter().map(|stage| stage.uses.clone()).collect();
         let catalog = self.plugins.catalog(&uses, &self.git, location, revision).await?;
-        let operator = Arc::clone(&self.operator);
+        let (operator, reference) = (Arc::clone(&self.operator), reference.clone());
+        let secrets = self.secrets.set_of(name).await?;
         // Where computing is allowed: schemas and values are somebody else's.
-        let checked = tokio::task::spawn_blocking(move || check(&source, &definition, &catalog, &operator, tier));
-        let checked = checked.await.map_err(|_| Refused::Store(CommitError::Closed))?.map_err(invalid)?;
-        let pipeline = Arc::new(Pipeline { digest: digest(&text, &checked), text, checked });
+        let checked = tokio::task::spawn_blocking(move || {
+            let situation =
+                Situation { operator: &operator, tier, reference: Some(&reference), secrets: Some(&secrets) };
+            let checked = check(&source, &definition, &catalog, &situation)?;
+            Ok((checked, table(&definition, &catalog, &operator)))
+        });
+        let (checked, table) = checked.await.map_err(|_| Refused::Store(CommitError::Closed))?.map_err(invalid)?;
+        let pipeline = Arc::new(Pipeline { digest: digest(&text, &checked), text, checked, table });
         self.pipelines.keep(asked, &pipeline);
         Ok(pipeline)
     }
@@ -159,7 +178,8 @@ impl Scheduler {
             return Err(Refused::Full);
         }
         let row = self.store.pipeline(name.as_str()).await?.ok_or_else(|| Refused::UnknownPipeline(name.clone()))?;
-        let CheckReport { resolved, pipeline } = self.check_row(name, &row, &request.reference).await?;
+        let CheckReport { resolved, pipeline } = self.check_row(name, &row, &request.reference, request.tier).await?;
+        self.secrets.know(name).await?;
         let accepted = Accepted::new(request, row.repository, &resolved, &pipeline);
         // In a task of its own: a caller that goes away in between must not leave a run that
         // is stored and that nobody drives.
@@ -218,7 +238,7 @@ impl Accepted {
             reference: resolved.full_name(),
             revision: resolved.revision.to_string(),
             version: resolved.reference.version(),
-            tier: Tier::Protected.as_str().to_owned(),
+            tier: request.tier.as_str().to_owned(),
             definition: pipeline.digest.clone(),
             triggered_by: request.triggered_by.clone(),
             parameters: request.parameters.clone(),
@@ -261,5 +281,6 @@ fn digest(text: &str, checked: &Checked) -> String {
 
 fn request_hash(request: &RunRequest) -> String {
     let parameters = serde_json::to_string(&request.parameters).unwrap_or_default();
-    hex::encode(Sha256::digest(format!("{}\0{}\0{parameters}", request.pipeline, request.reference).as_bytes()))
+    let RunRequest { pipeline, reference, tier, .. } = request;
+    hex::encode(Sha256::digest(format!("{pipeline}\0{reference}\0{parameters}\0{}", tier.as_str()).as_bytes()))
 }

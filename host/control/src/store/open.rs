@@ -14,7 +14,9 @@ use std::time::Duration;
 /// `SLPW`, in the header of the file (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x534c_5057;
 /// The version of the schema (`PRAGMA user_version`).
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
+/// From version 4 to version 5.
+const FROM_4: &str = concat!(include_str!("schema_5.sql"), "PRAGMA user_version = 5;");
 /// The header of a database, and its smallest page by SQLite's default, in bytes.
 const HEADER_BYTES: u64 = 100;
 const PAGE_BYTES: u64 = 4_096;
@@ -178,16 +180,20 @@ async fn prepare(writer: &mut SqliteConnection, path: &Path, unclean: bool) -> R
     if tables == 0 {
         let mut transaction = writer.begin().await.map_err(failed)?;
         transaction.execute(sqlx::raw_sql(include_str!("schema.sql"))).await.map_err(failed)?;
-        transaction
-            .execute(sqlx::raw_sql("PRAGMA application_id = 1397510231; PRAGMA user_version = 4;"))
-            .await
-            .map_err(failed)?;
+        transaction.execute(sqlx::raw_sql("PRAGMA application_id = 1397510231;")).await.map_err(failed)?;
+        transaction.execute(sqlx::raw_sql(FROM_4)).await.map_err(failed)?;
         return transaction.commit().await.map_err(failed);
     }
     if number(writer, "PRAGMA application_id").await.map_err(failed)? != APPLICATION_ID {
         return Err(Error::Foreign(path.to_owned()));
     }
-    let found = number(writer, "PRAGMA user_version").await.map_err(failed)?;
+    let mut found = number(writer, "PRAGMA user_version").await.map_err(failed)?;
+    if found == 4 {
+        let mut transaction = writer.begin().await.map_err(failed)?;
+        transaction.execute(sqlx::raw_sql(FROM_4)).await.map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+        found = number(writer, "PRAGMA user_version").await.map_err(failed)?;
+    }
     if found != SCHEMA_VERSION {
         return Err(Error::Version { path: path.to_owned(), found });
     }

@@ -1,5 +1,6 @@
 //! What the tables hold, as values.
 
+use crate::secrets::{Address, Sealed};
 use serde::{Deserialize, Serialize};
 use slipway_domain::outcome::{Outcome, Unhappy};
 use slipway_domain::release::Release;
@@ -33,6 +34,45 @@ pub struct PipelineRow {
     pub repository: String,
     /// When it was added.
     pub created_at: Micros,
+}
+
+/// A secret, as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretRow {
+    /// What it belongs to.
+    pub address: Address,
+    /// Which value it is, from 1.
+    pub version: u64,
+    /// The value.
+    pub sealed: Sealed,
+    /// When it was set.
+    pub changed_at: Micros,
+    /// Who set it.
+    pub changed_by: String,
+}
+
+impl std::fmt::Debug for SecretRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SecretRow")
+            .field("address", &self.address)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something that was done about grants and secrets, or refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditRow {
+    /// When.
+    pub at: Micros,
+    /// A person's token, or `run/stage`.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub object: String,
+    /// `done` or `refused`.
+    pub outcome: &'static str,
 }
 
 /// A run.

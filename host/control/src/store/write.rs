@@ -1,9 +1,10 @@
 //! What can be written, and how.
 
 use super::rows::{
-    ArtifactRow, AttemptRow, ChangeRow, EventRecord, JournalRow, LogRow, Micros, PipelineRow, ReleaseRow, RunRow,
-    StageRow, TestCaseRow,
+    ArtifactRow, AttemptRow, AuditRow, ChangeRow, EventRecord, JournalRow, LogRow, Micros, PipelineRow, ReleaseRow,
+    RunRow, SecretRow, StageRow, TestCaseRow,
 };
+use crate::secrets::Address;
 use sqlx::SqliteConnection;
 use std::collections::BTreeSet;
 
@@ -27,6 +28,15 @@ pub enum Write {
         /// SHA-256 of it, in hex.
         hash: String,
     },
+    /// A secret.
+    Secret(SecretRow),
+    /// A secret that is kept no more.
+    SecretRemoved {
+        /// Where it was kept.
+        address: Address,
+    },
+    /// An entry of the audit.
+    Audit(AuditRow),
     /// A start of the server.
     Start {
         /// Its number.
@@ -202,6 +212,26 @@ pub(super) async fn apply(write: &Write, to: &mut SqliteConnection) -> sqlx::Res
                 .bind(hash).bind(name).bind(*role).bind(at)
         }
         Write::TokenRevoked { hash } => sqlx::query("DELETE FROM token WHERE hash = ?").bind(hash),
+        Write::Secret(row) => {
+            let SecretRow { address, version, sealed, changed_at, changed_by } = row;
+            sqlx::query(
+                "INSERT OR REPLACE INTO secret (pipeline, environment, name, version, key_id, wrapped_key, ciphertext,
+                     changed_at, changed_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )
+            .bind(address.pipeline.as_str()).bind(address.environment.as_deref().unwrap_or_default())
+            .bind(address.name.as_str()).bind(signed(*version)).bind(sealed.key_id).bind(&sealed.wrapped_key)
+            .bind(&sealed.ciphertext).bind(changed_at).bind(changed_by)
+        }
+        Write::SecretRemoved { address } => {
+            sqlx::query("DELETE FROM secret WHERE pipeline = ? AND environment = ? AND name = ?")
+                .bind(address.pipeline.as_str()).bind(address.environment.as_deref().unwrap_or_default())
+                .bind(address.name.as_str())
+        }
+        Write::Audit(row) => {
+            let AuditRow { at, actor, action, object, outcome } = row;
+            sqlx::query("INSERT INTO audit (at, actor, action, object, outcome) VALUES (?, ?, ?, ?, ?)")
+                .bind(at).bind(actor).bind(action).bind(object).bind(*outcome)
+        }
         Write::Start { number, at } => {
             sqlx::query("INSERT INTO start (number, at) VALUES (?, ?)").bind(signed(*number)).bind(at)
         }

@@ -23,6 +23,8 @@ pub struct State {
     pub table: ResourceTable,
     /// The artifacts that it is writing.
     pub writing: Writing,
+    /// How many requests it is putting together.
+    pub drafts: usize,
     wasi: WasiCtx,
 }
 
@@ -31,7 +33,7 @@ impl State {
     pub fn new(session: Arc<Session>) -> Self {
         let limits = Limits::new(session.lease.limits.memory_bytes);
         let wasi = wasi(&session);
-        Self { session, limits, table: slipway_engine::resources(), writing: Writing::default(), wasi }
+        Self { session, limits, table: slipway_engine::resources(), writing: Writing::default(), drafts: 0, wasi }
     }
 
     /// This state, for a host function that the guest has just called.

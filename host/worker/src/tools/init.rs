@@ -1,9 +1,17 @@
 //! The first program inside a sandbox: it sets limits, starts the tool, waits for it and
 //! leaves behind what it took.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
 use nix::sys::wait::{WaitStatus, wait};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 
 /// The command of the `slipway` program that runs [`main`].
@@ -13,6 +21,13 @@ pub const PROGRAM: &str = "/run/slipway/init";
 /// The file in which it leaves what the tool took. A file and no folder: the tool can write there
 /// too, and could make any number of others.
 pub const USAGE: &str = "/run/slipway/usage.json";
+
+/// What the names of variables begin with that the tool gets under the rest of the name.
+pub const VARIABLE: &str = "SLIPWAY_TOOL_ENV_";
+/// What the names of variables begin with that the tool gets as files, in base 64.
+pub const FILE: &str = "SLIPWAY_TOOL_FILE_";
+/// The folder of these files.
+pub const SECRETS: &str = "/run/secrets";
 
 /// What a tool and all that it started took. Written inside the sandbox, so good for
 /// people to see, not for deciding anything.
@@ -40,7 +55,11 @@ pub fn main(args: &[String]) -> ExitCode {
     if let Err(error) = limits {
         return complain(&format!("cannot set limits: {error}"));
     }
-    let tool = match Command::new(program).args(args).spawn() {
+    let environment = match environment() {
+        Ok(environment) => environment,
+        Err(error) => return complain(&format!("cannot write a file of `{SECRETS}`: {error}")),
+    };
+    let tool = match Command::new(program).args(args).env_clear().envs(environment).spawn() {
         Ok(tool) => tool,
         Err(error) => return complain(&format!("cannot start `{program}`: {error}")),
     };
@@ -56,6 +75,26 @@ pub fn main(args: &[String]) -> ExitCode {
     }
     let code = code.or_else(|| signal.map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// The tool's environment. Files that it is to find are written on the way.
+fn environment() -> io::Result<Vec<(OsString, OsString)>> {
+    let mut environment = Vec::new();
+    for (name, value) in std::env::vars_os() {
+        let Some(name) = name.to_str() else { continue };
+        if let Some(name) = name.strip_prefix(VARIABLE) {
+            environment.push((name.into(), value));
+        } else if let Some(name) = name.strip_prefix(FILE) {
+            let value = STANDARD.decode(value.as_bytes()).map_err(io::Error::other)?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o400).open(Path::new(SECRETS).join(name))?;
+            file.write_all(&value)?;
+        }
+    }
+    if let Ok(directory) = std::env::current_dir() {
+        environment.push(("PWD".into(), directory.into()));
+    }
+    Ok(environment)
 }
 
 /// Waits for the tool, and takes leave of all whose parents ended before them: this is the

@@ -14,8 +14,10 @@ use crate::session::Session;
 use cache::Caches;
 use slipway_protocol::call::ToolPlan;
 use slipway_protocol::outcome::Failure;
+use slipway_protocol::secret::{Place, ToolSecret};
 use std::path::PathBuf;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// The most arguments and variables of a command.
 const WORDS_MAX: usize = 4_096;
@@ -71,13 +73,24 @@ impl Tools {
             command: &command,
         };
         let program = sandbox::command(&layout)?;
-        process::spawn(Arc::clone(session), seq, program, scratch, &command)
+        let mut stdin = Zeroizing::new(command.stdin.clone());
+        for ToolSecret { secret, .. } in plan.secrets.iter().filter(|secret| secret.place == Place::Stdin) {
+            stdin.extend_from_slice(secret.expose());
+        }
+        process::spawn(Arc::clone(session), seq, program, scratch, &command.program, stdin)
     }
 
     /// Takes back the caches that were lent to an attempt, so that the next one is warm.
     pub fn take_back(&self, session: &Session) {
         self.caches.take_back(&session.workspace.work());
     }
+}
+
+/// Whether a guest may set a variable of this name. Those of the loader would put code into whatever
+/// is run first.
+pub fn is_variable(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    !name.is_empty() && name.bytes().all(plain) && !name.starts_with("LD_")
 }
 
 /// Refuses a command that cannot be run, whatever was granted.
@@ -90,8 +103,7 @@ pub fn check_words(command: &Command) -> Result<(), Failure> {
     if words.clone().any(|word| word.contains('\0')) {
         return Err(Failure::new("invalid-command", "arguments and variables cannot hold a NUL byte"));
     }
-    let named = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    match command.env.iter().find(|(name, _)| !named(name) || name.starts_with("LD_")) {
+    match command.env.iter().find(|(name, _)| !is_variable(name)) {
         Some((name, _)) => {
             Err(Failure::new("invalid-command", format!("variable `{}` cannot be set", name.escape_debug())))
         }

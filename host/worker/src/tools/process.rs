@@ -7,7 +7,6 @@ use crate::beneath::Root;
 use crate::clock;
 use crate::log::Lines;
 use crate::remove::remove_all;
-use crate::runtime::wit::v0::slipway::stage::tools::Command;
 use crate::session::Session;
 use slipway_protocol::call::ToolExit;
 use slipway_protocol::outcome::Failure;
@@ -20,6 +19,7 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 use tokio::sync::{Notify, mpsc, watch};
+use zeroize::Zeroizing;
 
 /// The most bytes of one output.
 const PIECE_BYTES: usize = 64 << 10;
@@ -90,9 +90,10 @@ pub fn spawn(
     seq: u64,
     mut program: tokio::process::Command,
     scratch: PathBuf,
-    command: &Command,
+    name: &str,
+    stdin: Zeroizing<Vec<u8>>,
 ) -> Result<ToolProcess, Failure> {
-    program.stdin(if command.stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
+    program.stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
     program.stdout(Stdio::piped()).stderr(Stdio::piped());
     let scratch = Scratch(scratch);
     let child = program.spawn().map_err(|error| match error.kind() {
@@ -106,8 +107,7 @@ pub fn spawn(
     let (exit_sender, exit) = watch::channel(None);
     let kill = Arc::new(Notify::new());
     let in_sandbox = session.tool_begins();
-    let running = Running { session, scratch, source: format!("tool:{}", command.program), began: clock::instant() };
-    let stdin = command.stdin.clone();
+    let running = Running { session, scratch, source: format!("tool:{name}"), began: clock::instant() };
     let killed = Arc::clone(&kill);
     tokio::spawn(async move {
         let exit = running.run(child, stdin, output_sender, &killed).await;
@@ -151,7 +151,7 @@ impl Running {
     async fn run(
         &self,
         mut child: Child,
-        stdin: Vec<u8>,
+        stdin: Zeroizing<Vec<u8>>,
         output: mpsc::Sender<Output>,
         killed: &Notify,
     ) -> Result<ToolExit, Failure> {

@@ -9,11 +9,15 @@
 
 use super::init;
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 use slipway_protocol::call::ToolPlan;
 use slipway_protocol::outcome::Failure;
+use slipway_protocol::secret::{Place, ToolSecret};
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -22,6 +26,8 @@ const BUBBLEWRAP: &str = "bwrap";
 /// What of the machine every tool sees, read-only, where it exists.
 const SYSTEM: [&str; 8] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"];
+/// Size of the folder of secrets, in bytes.
+const SECRETS_BYTES: u64 = 16 << 20;
 /// Size of `/tmp`, in bytes.
 const TMP_BYTES: u64 = 2 << 30;
 
@@ -86,7 +92,28 @@ pub fn command(layout: &Layout<'_>) -> Result<tokio::process::Command, Failure> 
     prepare(layout.scratch).map_err(|error| Failure::new("host", format!("cannot prepare the sandbox: {error}")))?;
     let mut command = tokio::process::Command::new(BUBBLEWRAP);
     command.args(arguments(layout)).env_clear().env("PATH", "/usr/bin:/bin").kill_on_drop(true);
+    command.envs(environment(layout));
     Ok(command)
+}
+
+/// What the tool gets in its environment and in files, for [`super::init`] to hand on. It does not
+/// stand among the arguments, which every process of the machine can read, and under these names it
+/// means nothing to bubblewrap.
+fn environment(layout: &Layout<'_>) -> Vec<(OsString, OsString)> {
+    let variable = |name: &str, value: &[u8]| {
+        (OsString::from(format!("{}{name}", init::VARIABLE)), OsString::from_vec(value.to_vec()))
+    };
+    let plain = layout.plan.env.iter().chain(&layout.command.env);
+    let plain = plain.map(|(name, value)| variable(name, value.as_bytes()));
+    let secrets = layout.plan.secrets.iter().filter_map(|ToolSecret { secret, place }| match place {
+        Place::Env(name) => Some(variable(name, secret.expose())),
+        Place::File(name) => {
+            let name = OsString::from(format!("{}{name}", init::FILE));
+            Some((name, STANDARD.encode(secret.expose()).into()))
+        }
+        Place::Stdin => None,
+    });
+    plain.chain(secrets).collect()
 }
 
 /// The processes of a started sandbox: bubblewrap outside, and all that is inside.
@@ -180,13 +207,9 @@ fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
     for (from, to) in layout.caches {
         add(&[&"--bind", from, to]);
     }
-    add(&[&"--remount-ro", &"/", &"--clearenv"]);
-    for (name, value) in &layout.plan.env {
-        add(&[&"--setenv", name, value]);
-    }
-    for (name, value) in &layout.command.env {
-        add(&[&"--setenv", name, value]);
-    }
+    // In memory: what is in it is gone with the sandbox.
+    add(&[&"--perms", &"0700", &"--size", &SECRETS_BYTES.to_string(), &"--tmpfs", &init::SECRETS]);
+    add(&[&"--remount-ro", &"/"]);
     // Without the slash at the end that joining nothing makes.
     let directory: PathBuf = Path::new("/work").join(&layout.command.directory).components().collect();
     add(&[&"--chdir", &directory]);
@@ -199,6 +222,52 @@ fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use slipway_protocol::secret::Confidential;
+
+    #[test]
+    fn what_a_tool_gets_stands_in_no_argument_and_means_nothing_to_bubblewrap() {
+        let secret = |place| ToolSecret { secret: Confidential::new(b"hunter2-hunter2".to_vec()), place };
+        let plan = ToolPlan {
+            env: vec![("LD_LIBRARY_PATH".into(), "/tools/x/lib".into())],
+            secrets: vec![
+                secret(Place::Env("TOKEN".into())),
+                secret(Place::File("key.pem".into())),
+                secret(Place::Stdin),
+            ],
+            ..ToolPlan::default()
+        };
+        let command = Command {
+            tool: "x".into(),
+            program: "x".into(),
+            args: vec![],
+            env: vec![("A".into(), "visible-to-nobody".into())],
+            directory: String::new(),
+            stdin: Vec::new(),
+            details: Vec::new(),
+        };
+        let layout = Layout {
+            work: Path::new("/w"),
+            inputs: Path::new("/i"),
+            scratch: Path::new("/s"),
+            init: Path::new("/init"),
+            caches: &[],
+            plan: &plan,
+            command: &command,
+        };
+        let shown = format!("{:?}", arguments(&layout));
+        assert!(!shown.contains("hunter2") && !shown.contains("visible-to-nobody"), "{shown}");
+        let names: Vec<String> =
+            environment(&layout).into_iter().map(|(name, _)| name.into_string().unwrap()).collect();
+        assert_eq!(
+            names,
+            [
+                "SLIPWAY_TOOL_ENV_LD_LIBRARY_PATH",
+                "SLIPWAY_TOOL_ENV_A",
+                "SLIPWAY_TOOL_ENV_TOKEN",
+                "SLIPWAY_TOOL_FILE_key.pem"
+            ]
+        );
+    }
 
     proptest! {
         /// Whatever a guest asks for, the policy is the same, and its words come last as they are.
@@ -220,15 +289,10 @@ mod tests {
             };
             let plain = with(vec![], vec![]);
             let env: Vec<(String, String)> = values.iter().map(|value| ("NAME".to_owned(), value.clone())).collect();
-            let asked = with(args.clone(), env.clone());
-            let end = plain.iter().position(|word| word == "--clearenv").unwrap() + 1;
-            prop_assert_eq!(&asked[..end], &plain[..end]);
-            for (index, (name, value)) in env.iter().enumerate() {
-                prop_assert_eq!(&asked[end + 3 * index..end + 3 * index + 3], &["--setenv".into(), OsString::from(name), value.into()]);
-            }
+            let asked = with(args.clone(), env);
             let tail: Vec<OsString> = args.iter().map(OsString::from).collect();
-            prop_assert_eq!(&asked[asked.len() - args.len()..], &tail[..]);
-            prop_assert_eq!(&asked[end + 3 * env.len()..asked.len() - args.len()], &plain[end..]);
+            prop_assert_eq!(&asked[..plain.len()], &plain[..]);
+            prop_assert_eq!(&asked[plain.len()..], &tail[..]);
         }
     }
 }

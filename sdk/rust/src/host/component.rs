@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::{Host, RunningProcess, RunningStep, SecretHandle, WritingArtifact};
+use super::{Host, LaunchDraft, RequestDraft, RunningProcess, RunningStep, SecretHandle, WritingArtifact};
 use crate::Failure;
 use crate::apps::{Health, Release};
 use crate::artifacts::Artifact;
+use crate::http::Response;
 use crate::log::Level;
 use crate::raw::imports::slipway::stage as wit;
 use crate::reports::TestCase;
@@ -113,6 +114,10 @@ impl Host for Component {
         Ok(Box::new(wit::tools::start(&command.into())?))
     }
 
+    fn tools_launch(&self, command: &Command) -> Box<dyn LaunchDraft> {
+        Box::new(wit::tools::Launch::new(&command.into()))
+    }
+
     fn reports_test_cases(&self, cases: &[TestCase]) -> Result<(), Failure> {
         let cases: Vec<_> = cases.iter().map(Into::into).collect();
         Ok(wit::reports::test_cases(&cases)?)
@@ -130,6 +135,10 @@ impl Host for Component {
 
     fn secrets_open(&self, name: &str) -> Result<Box<dyn SecretHandle>, Failure> {
         Ok(Box::new(wit::secrets::open(name)?))
+    }
+
+    fn http_request(&self, method: &str, url: &str) -> Box<dyn RequestDraft> {
+        Box::new(wit::http::Request::new(method, url))
     }
 
     fn apps_current(&self, app: &str) -> Result<Option<Release>, Failure> {
@@ -218,6 +227,61 @@ impl RunningProcess for wit::tools::Process {
 impl SecretHandle for wit::secrets::Secret {
     fn name(&self) -> String {
         Self::name(self)
+    }
+
+    fn read(&self) -> Result<Vec<u8>, Failure> {
+        Ok(Self::read(self)?)
+    }
+}
+
+/// The handle of the component's own host: inside a component there is no other.
+fn handle(secret: &dyn SecretHandle) -> &wit::secrets::Secret {
+    let any: &dyn std::any::Any = secret;
+    any.downcast_ref().expect("inside a component every handle is the host's")
+}
+
+impl LaunchDraft for wit::tools::Launch {
+    fn secret_env(&self, name: &str, secret: &dyn SecretHandle) {
+        Self::secret_env(self, name, handle(secret));
+    }
+
+    fn secret_file(&self, name: &str, secret: &dyn SecretHandle) {
+        Self::secret_file(self, name, handle(secret));
+    }
+
+    fn secret_stdin(&self, secret: &dyn SecretHandle) {
+        Self::secret_stdin(self, handle(secret));
+    }
+
+    fn start(&self) -> Result<Box<dyn RunningProcess>, Failure> {
+        Ok(Box::new(Self::start(self)?))
+    }
+}
+
+impl RequestDraft for wit::http::Request {
+    fn header(&self, name: &str, value: &str) {
+        Self::header(self, name, value);
+    }
+
+    fn secret_header(&self, name: &str, prefix: &str, secret: &dyn SecretHandle) {
+        Self::secret_header(self, name, prefix, handle(secret));
+    }
+
+    fn basic_auth(&self, user: &str, secret: &dyn SecretHandle) {
+        Self::basic_auth(self, user, handle(secret));
+    }
+
+    fn body(&self, bytes: &[u8]) {
+        Self::body(self, bytes);
+    }
+
+    fn body_artifact(&self, digest: &str) {
+        Self::body_artifact(self, digest);
+    }
+
+    fn send(&self, within_ms: u32) -> Result<Response, Failure> {
+        let wit::http::Response { status, headers, body, details } = Self::send(self, within_ms)?;
+        Ok(Response { status, headers, body, details })
     }
 }
 

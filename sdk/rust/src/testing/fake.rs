@@ -10,12 +10,13 @@ use tempfile::TempDir;
 
 use super::apps::Apps;
 use super::artifacts::{Writing, below, is_key, too_large};
+use super::http::{Draft, GivenSecret, Launch, SentRequest, Server};
 use super::script::{Running, Script};
 use super::{Change, LogEntry, StepRecord};
 use crate::Failure;
 use crate::apps::{Health, Release};
 use crate::artifacts::{Artifact, BYTES_MAX};
-use crate::host::{Host, RunningProcess, RunningStep, SecretHandle, WritingArtifact};
+use crate::host::{Host, LaunchDraft, RequestDraft, RunningProcess, RunningStep, SecretHandle, WritingArtifact};
 use crate::log::Level;
 use crate::reports::TestCase;
 use crate::tools::Command;
@@ -78,6 +79,11 @@ pub(super) struct State {
     pub(super) case_batches: Cell<usize>,
     pub(super) changes: RefCell<Vec<Change>>,
     pub(super) secrets: RefCell<BTreeSet<String>>,
+    /// Those of which the stage may see the value.
+    pub(super) values: RefCell<BTreeMap<String, Vec<u8>>>,
+    pub(super) given: RefCell<Vec<GivenSecret>>,
+    pub(super) servers: RefCell<Vec<(String, Server)>>,
+    pub(super) requests: RefCell<Vec<SentRequest>>,
     pub(super) apps: RefCell<Apps>,
 }
 
@@ -117,6 +123,10 @@ impl State {
             case_batches: Cell::new(0),
             changes: RefCell::default(),
             secrets: RefCell::default(),
+            values: RefCell::default(),
+            given: RefCell::default(),
+            servers: RefCell::default(),
+            requests: RefCell::default(),
             apps: RefCell::new(Apps::new()),
         })
     }
@@ -142,8 +152,22 @@ impl State {
         Err(refusal("not-granted", &format!("this stage was not granted {interface} `{name}`")))
     }
 
+    /// Refuses a request that no grant takes in: grants of the fake are a method and how a URL begins.
+    pub(super) fn check_request(&self, request: &SentRequest) -> Result<(), Failure> {
+        let takes = |(interface, rule): &(String, String)| {
+            let (method, start) = rule.split_once(' ').unwrap_or(("*", rule));
+            interface == "http" && (method == "*" || method == request.method) && request.url.starts_with(start)
+        };
+        let withdrawn = self.withdrawn.borrow();
+        if self.granted.borrow().iter().any(|grant| takes(grant) && !withdrawn.contains(grant)) {
+            return Ok(());
+        }
+        let SentRequest { method, url, .. } = request;
+        Err(refusal("not-granted", &format!("this stage was not granted requests `{method} {url}`")))
+    }
+
     /// Refuses what only `plan` may do, or what `plan` may not.
-    fn check_phase(&self, phase: Phase, what: &str) -> Result<(), Failure> {
+    pub(super) fn check_phase(&self, phase: Phase, what: &str) -> Result<(), Failure> {
         if self.phase.get() == phase {
             return Ok(());
         }
@@ -339,7 +363,15 @@ impl Host for State {
         if !self.secrets.borrow().contains(name) {
             return Err(refusal("unknown-secret", &format!("there is no secret `{name}`")));
         }
-        Ok(Box::new(Secret(name.into())))
+        Ok(Box::new(Secret { state: self.itself.clone(), name: name.into() }))
+    }
+
+    fn tools_launch(&self, command: &Command) -> Box<dyn LaunchDraft> {
+        Box::new(Launch { state: self.itself.clone(), command: command.clone(), secrets: RefCell::default() })
+    }
+
+    fn http_request(&self, method: &str, url: &str) -> Box<dyn RequestDraft> {
+        Box::new(Draft::new(self.itself.clone(), method, url))
     }
 
     fn apps_current(&self, app: &str) -> Result<Option<Release>, Failure> {
@@ -429,11 +461,20 @@ impl Drop for Step {
     }
 }
 
-struct Secret(String);
+struct Secret {
+    state: Weak<State>,
+    name: String,
+}
 
 impl SecretHandle for Secret {
     fn name(&self) -> String {
-        self.0.clone()
+        self.name.clone()
+    }
+
+    fn read(&self) -> Result<Vec<u8>, Failure> {
+        let state = self.state.upgrade().ok_or_else(|| refusal("host", "the fake is gone"))?;
+        state.check_grant("secrets", &format!("{} read", self.name))?;
+        Ok(state.values.borrow().get(&self.name).cloned().unwrap_or_default())
     }
 }
 

@@ -420,3 +420,45 @@ fn an_unhealthy_answer_is_an_answer() {
 fn a_call_without_a_host_says_what_to_do() {
     drop(run::id());
 }
+
+#[test]
+fn a_request_is_sent_with_its_secret_and_only_where_it_was_granted() {
+    let fake = Fake::new().secret("token").http("POST", "https://hooks.test/", |request| crate::http::Response {
+        status: if request.body == b"done" { 204 } else { 400 },
+        ..crate::http::Response::default()
+    });
+    let notify = |url: &str| {
+        let token = secrets::open("token")?;
+        crate::http::post(url).bearer(&token).body("done").send()?.check()
+    };
+    fake.run(|| notify("https://hooks.test/deploys")).unwrap();
+    let sent = fake.requests();
+    assert_eq!(sent[0].headers, [("authorization".to_owned(), "Bearer {token}".to_owned())]);
+    assert_eq!(fake.run(|| notify("https://elsewhere.test/")).unwrap_err().code, "not-granted");
+    let fake = fake.without("http", "POST https://hooks.test/");
+    assert_eq!(fake.run(|| notify("https://hooks.test/deploys")).unwrap_err().code, "not-granted");
+    let planned = Fake::new().http("*", "https://hooks.test/", |_| crate::http::Response::default());
+    let refused = planned.plan(|| crate::http::post("https://hooks.test/").send().map(drop)).unwrap_err();
+    assert_eq!(refused.code, "not-in-this-phase");
+    assert_eq!(
+        planned.call(|| crate::http::get("https://hooks.test/").send()?.check().map(drop)).unwrap_err().code,
+        "http-status"
+    );
+}
+
+#[test]
+fn a_program_gets_secrets_that_the_stage_does_not_see() {
+    let fake = Fake::new().secret("token").tool("node", "npm", |_| Script::new());
+    let publish = || {
+        let token = secrets::open("token")?;
+        assert_eq!(token.read().unwrap_err().code, "not-granted");
+        let npm = command("node", "npm").arg("publish");
+        npm.secret_env("NPM_TOKEN", &token).secret_file("npmrc", &token).run()?.check("npm")?;
+        Ok::<(), Failure>(())
+    };
+    fake.run(publish).unwrap();
+    let places: Vec<String> = fake.given_secrets().into_iter().map(|given| given.place).collect();
+    assert_eq!(places, ["env NPM_TOKEN", "file npmrc"]);
+    let reading = Fake::new().secret_to_read("key", "value");
+    assert_eq!(reading.run(|| secrets::open("key").unwrap().read()).unwrap(), b"value");
+}

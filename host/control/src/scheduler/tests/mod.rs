@@ -12,10 +12,11 @@ use crate::blobs::Blobs;
 use crate::definition::{Checked, StageFacts, read};
 use crate::git::{Git, Resolved};
 use crate::plugins::{Plugins, Question};
+use crate::secrets::Secrets;
 use crate::store::rows::PipelineRow;
 use crate::store::{Store, Write};
 use slipway_domain::definition::Reference;
-use slipway_domain::grant::Operator;
+use slipway_domain::grant::{Operator, Tier};
 use slipway_domain::plugin::{Kind, Plugin};
 use slipway_domain::{Digest, PipelineName, Revision, RunId};
 use slipway_protocol::message::{Body, LogEntry, Metering};
@@ -50,6 +51,7 @@ pub(crate) struct Server {
     pub(crate) store: Store,
     pub(crate) blobs: Blobs,
     pub(crate) plugins: Plugins,
+    pub(crate) secrets: Secrets,
     pub(crate) questions: Option<mpsc::UnboundedReceiver<Question>>,
     connections: AtomicU64,
 }
@@ -62,12 +64,13 @@ impl Server {
         let (plugins, questions) = Plugins::new(store.clone(), blobs.clone(), &[]).await.unwrap();
         let git = Git::new(folder.join("mirrors"));
         let keys = LeaseKeys::new([1; 32]);
-        let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), Operator::default(), keys);
+        let secrets = Secrets::open(store.clone(), folder).unwrap();
+        let scheduler = Scheduler::new(store.clone(), git, plugins.clone(), Operator::default(), keys, secrets.clone());
         scheduler.recover(|worker| worker.starts_with("dead")).await.unwrap();
         let row = PipelineRow { name: "p".into(), repository: "/nowhere".into(), created_at: 1 };
         store.try_commit(vec![Write::Pipeline(row)]).await.unwrap();
         let connections = AtomicU64::new(1);
-        Self { scheduler, store, blobs, plugins, questions: Some(questions), connections }
+        Self { scheduler, store, blobs, plugins, secrets, questions: Some(questions), connections }
     }
 
     /// Ends it as a crash would, but for what is queued at the store, which becomes durable.
@@ -184,6 +187,7 @@ fn request() -> RunRequest {
         parameters: BTreeMap::new(),
         triggered_by: "somebody".into(),
         idempotency_key: None,
+        tier: Tier::Protected,
     }
 }
 
@@ -207,6 +211,7 @@ fn accepted(text: &str, request: RunRequest) -> Accepted {
         digest: format!("sha256:{:064}", text.len()),
         text: text.to_owned(),
         checked: Checked { definition, stages },
+        table: Vec::new(),
     });
     let resolved =
         Resolved { revision: Revision::new("0".repeat(40)).unwrap(), reference: Reference::Tag("v1".into()) };

@@ -6,11 +6,12 @@ mod runs;
 pub use runs::{LogPage, RunFilter};
 
 use super::Store;
-use super::rows::{PipelineRow, ReleaseRow, TokenRow};
+use super::rows::{PipelineRow, ReleaseRow, SecretRow, TokenRow};
+use crate::secrets::{Address, Sealed};
 use serde::de::DeserializeOwned;
 use slipway_domain::name::ReleaseId;
 use slipway_domain::release::{Release, ReleaseState};
-use slipway_domain::{AppName, Digest, Revision, RunId};
+use slipway_domain::{AppName, Digest, PipelineName, Revision, RunId, SecretName};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Result, Row};
 
@@ -62,6 +63,26 @@ impl Store {
     pub async fn pipeline(&self, name: &str) -> Result<Option<PipelineRow>> {
         let row = sqlx::query("SELECT name, repository, created_at FROM pipeline WHERE name = ?").bind(name);
         row.fetch_optional(&self.readers).await?.as_ref().map(pipeline).transpose()
+    }
+
+    /// The secrets of a pipeline, or of all, as they are kept.
+    pub async fn secrets(&self, pipeline: Option<&str>) -> Result<Vec<SecretRow>> {
+        let rows = match pipeline {
+            Some(pipeline) => {
+                sqlx::query("SELECT * FROM secret WHERE pipeline = ? ORDER BY environment, name").bind(pipeline)
+            }
+            None => sqlx::query("SELECT * FROM secret ORDER BY pipeline, environment, name"),
+        };
+        rows.fetch_all(&self.readers).await?.iter().map(secret).collect()
+    }
+
+    /// A secret as it is kept.
+    pub async fn secret(&self, address: &Address) -> Result<Option<SecretRow>> {
+        let row = sqlx::query("SELECT * FROM secret WHERE pipeline = ? AND environment = ? AND name = ?")
+            .bind(address.pipeline.as_str())
+            .bind(address.environment.as_deref().unwrap_or_default())
+            .bind(address.name.as_str());
+        row.fetch_optional(&self.readers).await?.as_ref().map(secret).transpose()
     }
 
     /// What a component is, as JSON.
@@ -143,6 +164,26 @@ fn decode(column: &'static str, error: impl std::error::Error + Send + Sync + 's
 
 fn pipeline(row: &SqliteRow) -> Result<PipelineRow> {
     Ok(PipelineRow { name: row.try_get(0)?, repository: row.try_get(1)?, created_at: row.try_get(2)? })
+}
+
+fn secret(row: &SqliteRow) -> Result<SecretRow> {
+    let text = |column: &'static str| row.try_get::<String, _>(column);
+    let environment = text("environment")?;
+    Ok(SecretRow {
+        address: Address {
+            pipeline: PipelineName::new(text("pipeline")?).map_err(|error| decode("pipeline", error))?,
+            environment: (!environment.is_empty()).then_some(environment),
+            name: SecretName::new(text("name")?).map_err(|error| decode("name", error))?,
+        },
+        version: unsigned(row.try_get("version")?),
+        sealed: Sealed {
+            key_id: row.try_get("key_id")?,
+            wrapped_key: row.try_get("wrapped_key")?,
+            ciphertext: row.try_get("ciphertext")?,
+        },
+        changed_at: row.try_get("changed_at")?,
+        changed_by: text("changed_by")?,
+    })
 }
 
 fn release(row: &SqliteRow) -> Result<ReleaseRow> {

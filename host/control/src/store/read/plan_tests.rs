@@ -5,7 +5,7 @@ use super::super::Store;
 use sqlx::Row;
 
 /// Tables that people fill by hand (a handful of rows), and what a query makes for itself.
-const SMALL: [&str; 4] = ["pipeline", "token", "name", "CONSTANT"];
+const SMALL: [&str; 5] = ["pipeline", "secret", "token", "name", "CONSTANT"];
 
 /// The index of the runs that have not ended, which has no others in it.
 const OPEN: &str = "USING INDEX run_open";

@@ -10,6 +10,7 @@
 
 mod apps;
 mod artifacts;
+mod http;
 mod log;
 mod reports;
 mod run;
@@ -42,6 +43,7 @@ pub mod bindings {
                 import slipway:stage/tools@0.1.0;
                 import slipway:stage/reports@0.1.0;
                 import slipway:stage/secrets@0.1.0;
+                import slipway:stage/http@0.1.0;
                 import slipway:stage/apps@0.1.0;
             }
         ",
@@ -51,6 +53,8 @@ pub mod bindings {
             "slipway:stage/log.step": super::log::Step,
             "slipway:stage/artifacts.writer": super::artifacts::Writer,
             "slipway:stage/tools.process": super::tools::Process,
+            "slipway:stage/tools.launch": super::tools::Launch,
+            "slipway:stage/http.request": super::http::Request,
             "slipway:stage/secrets.secret": super::secrets::Secret,
         },
     });
@@ -66,6 +70,7 @@ pub fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     stage::tools::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
     stage::reports::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
     stage::secrets::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
+    stage::http::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
     stage::apps::add_to_linker::<State, HasSelf<State>>(linker, State::called)?;
     stage::types::add_to_linker::<State, HasSelf<State>>(linker, State::called)
 }

@@ -5,13 +5,17 @@
     reason = "any other reply than a call's own is one case: a fault of the host"
 )]
 
+use super::secrets::Secret;
 use super::slipway::stage::tools;
-use super::{Answer, odd};
+use super::{Answer, failure, odd};
 use crate::outbox::Standing;
 use crate::runtime::state::State;
 use crate::session::Session;
-use crate::tools::{ToolEvent, ToolProcess, check_words};
+use crate::tools::{ToolEvent, ToolProcess, check_words, is_variable};
+use slipway_domain::key::{NAME_RULE, is_name};
+use slipway_domain::text::cut;
 use slipway_protocol::call::ToolExit;
+use slipway_protocol::secret::{Place, ToolSecret};
 use slipway_protocol::{Call, Reply};
 use std::time::Duration;
 use wasmtime::component::Resource;
@@ -19,8 +23,21 @@ use wasmtime::component::Resource;
 /// A tool that a guest has started.
 pub struct Process(ToolProcess);
 
-impl tools::Host for State {
-    async fn start(&mut self, command: tools::Command) -> Answer<Resource<Process>> {
+/// A command with secrets that a guest is putting together.
+pub struct Launch {
+    command: tools::Command,
+    secrets: Vec<ToolSecret<String>>,
+}
+
+/// The most secrets of a command. More are told as too many when it is started.
+const SECRETS_MAX: usize = 64;
+
+impl State {
+    async fn start_with(
+        &mut self,
+        command: tools::Command,
+        secrets: Vec<ToolSecret<String>>,
+    ) -> Answer<Resource<Process>> {
         // Before it is forwarded, so that no message is longer than it may be.
         if let Err(failure) = check_words(&command) {
             return Ok(Err(failure.into()));
@@ -31,6 +48,7 @@ impl tools::Host for State {
             args: command.args.clone(),
             directory: command.directory.clone(),
             env: command.env.iter().map(|(name, _)| name.clone()).collect(),
+            secrets,
         };
         let (seq, reply) = self.session.numbered_call(call).await?;
         let plan = match reply {
@@ -42,6 +60,81 @@ impl tools::Host for State {
             Ok(process) => Ok(Ok(self.table.push(Process(process))?)),
             Err(error) => Ok(Err(error.into())),
         }
+    }
+}
+
+impl tools::Host for State {
+    async fn start(&mut self, command: tools::Command) -> Answer<Resource<Process>> {
+        self.start_with(command, Vec::new()).await
+    }
+}
+
+impl State {
+    fn give(&mut self, launch: &Resource<Launch>, secret: &Resource<Secret>, place: Place) -> wasmtime::Result<()> {
+        let secret = self.table.get(secret)?.name.clone();
+        let launch = self.table.get_mut(launch)?;
+        if launch.secrets.len() <= SECRETS_MAX {
+            launch.secrets.push(ToolSecret { secret, place });
+        }
+        Ok(())
+    }
+}
+
+impl tools::HostLaunch for State {
+    async fn new(&mut self, command: tools::Command) -> wasmtime::Result<Resource<Launch>> {
+        Ok(self.table.push(Launch { command, secrets: Vec::new() })?)
+    }
+
+    async fn secret_env(
+        &mut self,
+        launch: Resource<Launch>,
+        name: String,
+        secret: Resource<Secret>,
+    ) -> wasmtime::Result<()> {
+        self.give(&launch, &secret, Place::Env(name))
+    }
+
+    async fn secret_file(
+        &mut self,
+        launch: Resource<Launch>,
+        name: String,
+        secret: Resource<Secret>,
+    ) -> wasmtime::Result<()> {
+        self.give(&launch, &secret, Place::File(name))
+    }
+
+    async fn secret_stdin(&mut self, launch: Resource<Launch>, secret: Resource<Secret>) -> wasmtime::Result<()> {
+        self.give(&launch, &secret, Place::Stdin)
+    }
+
+    async fn start(&mut self, launch: Resource<Launch>) -> Answer<Resource<Process>> {
+        let Launch { command, secrets } = self.table.get(&launch)?;
+        if secrets.len() > SECRETS_MAX {
+            return Ok(Err(failure("too-large", format!("a program gets at most {SECRETS_MAX} secrets"))));
+        }
+        if let Some(wrong) = secrets.iter().find_map(|secret| misplaced(&secret.place)) {
+            return Ok(Err(failure("invalid-command", wrong)));
+        }
+        let (command, secrets) = (command.clone(), secrets.clone());
+        self.start_with(command, secrets).await
+    }
+
+    async fn drop(&mut self, launch: Resource<Launch>) -> wasmtime::Result<()> {
+        self.table.delete(launch)?;
+        Ok(())
+    }
+}
+
+/// Why a secret cannot go where a guest wants it.
+fn misplaced(place: &Place) -> Option<String> {
+    match place {
+        Place::Env(name) if !is_variable(name) => {
+            Some(format!("variable `{}` cannot be set", cut(name, 128).escape_debug()))
+        }
+        Place::File(name) if !is_name(name) => {
+            Some(format!("`{}` cannot name a file: {NAME_RULE}", cut(name, 128).escape_debug()))
+        }
+        Place::Env(_) | Place::File(_) | Place::Stdin => None,
     }
 }
 

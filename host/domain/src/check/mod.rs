@@ -3,9 +3,15 @@
 //! Every problem is found in one pass, and each names its place in the file, so that
 //! whoever reads the file can point at the line.
 
-use crate::definition::{Definition, STAGES_MAX, StageDefinition, Uses};
-use crate::grant::{self, Grants, Interface, Operator, Refusal, Refused, Tier};
-use crate::name::StageName;
+mod grants;
+mod words;
+
+pub use grants::{Row, table};
+pub use words::{list, nearest};
+
+use crate::definition::{Definition, Reference, STAGES_MAX, StageDefinition, Uses};
+use crate::grant::{Grants, Operator, Tier};
+use crate::name::{SecretName, StageName};
 use crate::plugin::Plugin;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -63,12 +69,34 @@ pub struct Checked {
     pub grants: BTreeMap<StageName, Grants>,
 }
 
-/// Checks a pipeline for a trust tier. `plugins` holds what is known of each `uses`.
+/// The secrets that are set for a pipeline: of each environment, and, under `None`, of all.
+pub type SecretsSet = BTreeSet<(Option<String>, SecretName)>;
+
+/// What a pipeline is checked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// What the operator has and allows.
+    pub operator: &'a Operator,
+    /// The trust of the run.
+    pub tier: Tier,
+    /// The ref, which decides what of it runs; when it is `None`, everything.
+    pub reference: Option<&'a Reference>,
+    /// The secrets that are set, where that is known.
+    pub secrets: Option<&'a SecretsSet>,
+}
+
+impl Situation<'_> {
+    fn runs(&self, stage: &StageDefinition) -> bool {
+        self.reference.is_none_or(|reference| stage.when.holds(reference))
+    }
+}
+
+/// Checks a pipeline. `plugins` holds what is known of each `uses`. A stage that does not run for
+/// the ref gets no grants, and what its tier may not have is no mistake.
 pub fn check(
     definition: &Definition,
     plugins: &BTreeMap<Uses, Resolution>,
-    operator: &Operator,
-    tier: Tier,
+    situation: &Situation<'_>,
 ) -> Result<Checked, Vec<Problem>> {
     let mut problems = Vec::new();
     check_count(definition, &mut problems);
@@ -77,9 +105,7 @@ pub fn check(
     for stage in &definition.stages {
         match plugins.get(&stage.uses) {
             Some(Resolution::Known(plugin)) => {
-                let (granted, refused) = grant::intersect(plugin, &stage.grants, operator, tier);
-                problems.extend(refused.iter().map(|refused| describe_refusal(stage, plugin, operator, tier, refused)));
-                problems.extend(check_open_requests(stage, plugin, operator));
+                let granted = grants::check(definition, stage, plugin, situation, &mut problems);
                 grants.insert(stage.name.clone(), granted);
             }
             Some(Resolution::Unknown { available }) => problems.push(unknown_plugin(stage, available)),
@@ -175,120 +201,6 @@ fn find_cycles(definition: &Definition) -> Vec<Vec<StageName>> {
     cycles
 }
 
-/// A plugin that lets the pipeline name what it uses has nothing to use until one is named.
-fn check_open_requests(stage: &StageDefinition, plugin: &Plugin, operator: &Operator) -> Vec<Problem> {
-    // The one thing that there is to grant is most likely meant.
-    let only = operator.tools.first().filter(|_| operator.tools.len() == 1).map_or("…", |tool| tool.as_str());
-
-    let open = plugin.requests.iter().filter(|request| {
-        request.names.is_empty()
-            && request.interface.needs_grant()
-            && plugin.imports.contains(&request.interface)
-            && !stage.grants.iter().any(|capability| capability.interface() == request.interface)
-    });
-    open.map(|request| Problem {
-        code: "missing-grant",
-        place: Place::stage(&stage.name, &["uses"]),
-        message: format!(
-            "plugin `{}` asks for `{}`, and stage `{}` grants none: {}",
-            plugin.name, request.interface, stage.name, request.why
-        ),
-        hint: Some(format!(
-            "add `grant.{} = [\"{}\"]` to `[stages.{}]`",
-            request.interface,
-            if request.interface == Interface::Tools { only } else { "…" },
-            stage.name
-        )),
-    })
-    .collect()
-}
-
-fn describe_refusal(
-    stage: &StageDefinition,
-    plugin: &Plugin,
-    operator: &Operator,
-    tier: Tier,
-    refused: &Refused,
-) -> Problem {
-    let Refused { capability, refusal } = refused;
-    let interface = capability.interface();
-    let granted = Place::stage(&stage.name, &["grant", interface.as_str()]);
-    match refusal {
-        Refusal::NotImported | Refusal::NotRequested => Problem {
-            code: "useless-grant",
-            place: granted,
-            message: format!(
-                "stage `{}` grants {capability}, which plugin `{}` does not {}",
-                stage.name,
-                plugin.name,
-                if *refusal == Refusal::NotImported { "import" } else { "ask for" }
-            ),
-            hint: Some(format!("take it out of `grant.{interface}`: a grant that nobody uses helps only an attacker")),
-        },
-        Refusal::NotGranted => Problem {
-            code: "missing-grant",
-            place: Place::stage(&stage.name, &["uses"]),
-            message: format!(
-                "plugin `{}` asks for {capability}, which stage `{}` does not grant{}",
-                plugin.name,
-                stage.name,
-                why(plugin, interface)
-            ),
-            hint: Some(format!("add `grant.{interface} = [\"{}\"]` to `[stages.{}]`", capability.name(), stage.name)),
-        },
-        Refusal::NotConfigured => not_configured(stage, operator, capability, granted),
-        Refusal::Tier(lowest) => Problem {
-            code: "tier",
-            place: granted,
-            message: format!(
-                "stage `{}` grants {capability}, which takes a run of tier `{}`; this one is `{}`",
-                stage.name,
-                lowest.as_str(),
-                tier.as_str()
-            ),
-            hint: Some(
-                "a run's tier follows from where its commit came from: run it for a protected branch or tag".into(),
-            ),
-        },
-    }
-}
-
-fn not_configured(
-    stage: &StageDefinition,
-    operator: &Operator,
-    capability: &grant::Capability,
-    place: Place,
-) -> Problem {
-    let have: Vec<&str> = match capability.interface() {
-        Interface::Tools => operator.tools.iter().map(AsRef::as_ref).collect(),
-        Interface::Secrets => operator.secrets.iter().map(String::as_str).collect(),
-        Interface::Run | Interface::Log | Interface::Artifacts | Interface::Reports | Interface::Apps => Vec::new(),
-    };
-    let hint = match (nearest(capability.name(), &have), capability.interface()) {
-        (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, Interface::Tools) => format!(
-            "this server has {}; its operator adds one as `[tools.{}]` to the server's configuration",
-            if have.is_empty() { "no tools".to_owned() } else { list(&have) },
-            capability.name()
-        ),
-        (None, _) => format!("this server has {}", if have.is_empty() { "none".to_owned() } else { list(&have) }),
-    };
-    Problem {
-        code: "not-configured",
-        place,
-        message: format!("stage `{}` grants {capability}, which this server does not have", stage.name),
-        hint: Some(hint),
-    }
-}
-
-fn why(plugin: &Plugin, interface: Interface) -> String {
-    plugin
-        .requests
-        .iter()
-        .find(|request| request.interface == interface && !request.why.is_empty())
-        .map_or_else(String::new, |request| format!(" (it says: {})", request.why))
-}
-
 fn unknown_plugin(stage: &StageDefinition, available: &[String]) -> Problem {
     let names: Vec<&str> = available.iter().map(String::as_str).collect();
     Problem {
@@ -313,48 +225,5 @@ fn unusable_plugin(stage: &StageDefinition, reason: &str) -> Problem {
     }
 }
 
-/// The words as a list for a sentence, at most eight of them.
-pub fn list(words: &[&str]) -> String {
-    let shown: Vec<String> = words.iter().take(8).map(|word| format!("`{word}`")).collect();
-    match words.len().saturating_sub(8) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
-/// The candidate that a misspelled word most likely stands for: the one at the smallest
-/// edit distance, when that is at most a third of the word (rounded up). One that only goes on
-/// with a unit, as `timeout_seconds` after `timeout`, is nearest of all.
-pub fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let goes_on = |candidate: &&&str| candidate.strip_prefix(word).is_some_and(|rest| rest.starts_with(['_', '-']));
-    if let Some(candidate) = candidates.iter().find(goes_on).filter(|_| !word.is_empty()) {
-        return Some(candidate);
-    }
-    let limit = word.chars().count().div_ceil(3);
-    candidates
-        .iter()
-        .map(|candidate| (distance(word, candidate), *candidate))
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance, over characters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().take(128).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().take(128).enumerate() {
-        let mut next = vec![i + 1];
-        for (j, to) in b.iter().enumerate() {
-            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX - 1);
-            let best = (at(&row, j) + usize::from(from != *to)).min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
-            next.push(best);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
-}
-
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

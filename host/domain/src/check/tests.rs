@@ -1,6 +1,6 @@
 use super::*;
 use crate::definition::{TIMEOUT_DEFAULT, Triggers, When};
-use crate::grant::{Capability, Request};
+use crate::grant::{Capability, Interface, Refusal, Request};
 use crate::name::{AppName, PipelineName, ToolName};
 use crate::plugin::Kind;
 
@@ -37,11 +37,7 @@ fn plugins() -> BTreeMap<Uses, Resolution> {
             version: "1.0.0".into(),
             kind,
             imports: [Interface::Log, interface].into(),
-            requests: vec![Request {
-                interface,
-                names: names.iter().map(|name| (*name).to_owned()).collect(),
-                why: "it needs it".into(),
-            }],
+            requests: vec![Request::new(interface, names, "it needs it")],
         })
     };
     [
@@ -57,11 +53,20 @@ fn plugins() -> BTreeMap<Uses, Resolution> {
 }
 
 fn operator() -> Operator {
-    Operator { tools: [ToolName::new("rust").unwrap()].into(), secrets: BTreeSet::new() }
+    Operator {
+        tools: [ToolName::new("rust").unwrap()].into(),
+        networks: Operator::known_networks(),
+        ..Operator::default()
+    }
+}
+
+fn checked(stages: Vec<StageDefinition>, operator: &Operator, tier: Tier) -> Result<Checked, Vec<Problem>> {
+    let situation = Situation { operator, tier, reference: None, secrets: None };
+    check(&pipeline(stages), &plugins(), &situation)
 }
 
 fn problems(stages: Vec<StageDefinition>) -> Vec<Problem> {
-    check(&pipeline(stages), &plugins(), &operator(), Tier::Protected).expect_err("should be refused")
+    checked(stages, &operator(), Tier::Protected).expect_err("should be refused")
 }
 
 fn only(stages: Vec<StageDefinition>) -> Problem {
@@ -77,9 +82,9 @@ fn a_sound_pipeline_gets_its_grants() {
         stage("build", "cargo@1", &[], &[tool("rust")]),
         stage("deploy", "app@1", &["build"], std::slice::from_ref(&app)),
     ];
-    let checked = check(&pipeline(stages), &plugins(), &operator(), Tier::Protected).unwrap();
-    assert!(checked.grants[&name("build")].permits(&tool("rust")));
-    assert!(checked.grants[&name("deploy")].permits(&app));
+    let checked = checked(stages, &operator(), Tier::Protected).unwrap();
+    assert!(checked.grants[&name("build")].holds(&tool("rust")));
+    assert!(checked.grants[&name("deploy")].holds(&app));
 }
 
 #[test]
@@ -109,12 +114,7 @@ fn a_grant_in_vain_is_refused() {
 fn a_tool_that_the_server_lacks_is_named() {
     let problem = problems(vec![stage("build", "cargo@1", &[], &[tool("rust"), tool("rusty")])]);
     assert!(problem.iter().any(|problem| problem.code == "useless-grant"), "{problem:?}");
-    let none = check(
-        &pipeline(vec![stage("build", "cargo@1", &[], &[tool("rust")])]),
-        &plugins(),
-        &Operator::default(),
-        Tier::Protected,
-    );
+    let none = checked(vec![stage("build", "cargo@1", &[], &[tool("rust")])], &Operator::default(), Tier::Protected);
     assert_eq!(none.unwrap_err()[0].code, "not-configured");
 }
 
@@ -158,9 +158,90 @@ fn an_empty_pipeline_is_refused() {
 #[test]
 fn a_deploy_is_refused_below_its_tier() {
     let app = Capability::App(AppName::new("shop").unwrap());
-    let definition = pipeline(vec![stage("deploy", "app@1", &[], &[app])]);
-    assert!(check(&definition, &plugins(), &operator(), Tier::Protected).is_ok());
-    assert_eq!(check(&definition, &plugins(), &operator(), Tier::Trusted).unwrap_err()[0].code, "tier");
+    let stages = vec![stage("deploy", "app@1", &[], &[app])];
+    assert!(checked(stages.clone(), &operator(), Tier::Protected).is_ok());
+    assert_eq!(checked(stages, &operator(), Tier::Trusted).unwrap_err()[0].code, "tier");
+}
+
+#[test]
+fn what_does_not_run_for_a_ref_is_in_nobodys_way_and_gets_nothing() {
+    let app = Capability::App(AppName::new("shop").unwrap());
+    let mut deploy = stage("deploy", "app@1", &[], std::slice::from_ref(&app));
+    deploy.when = When { tag: Some(crate::definition::Pattern::new("v*")), branch: None };
+    let definition = pipeline(vec![stage("build", "cargo@1", &[], &[tool("rust")]), deploy]);
+    let found = |reference: &Reference, tier| {
+        let operator = operator();
+        let situation = Situation { operator: &operator, tier, reference: Some(reference), secrets: None };
+        check(&definition, &plugins(), &situation)
+    };
+    let branch = found(&Reference::Branch("main".into()), Tier::Untrusted).unwrap();
+    assert!(branch.grants[&name("deploy")].is_empty() && branch.grants[&name("build")].holds(&tool("rust")));
+    let tag = Reference::Tag("v1.0.0".into());
+    assert_eq!(found(&tag, Tier::Untrusted).unwrap_err()[0].code, "tier");
+    assert!(found(&tag, Tier::Protected).unwrap().grants[&name("deploy")].holds(&app));
+}
+
+#[test]
+fn what_the_policy_does_not_allow_is_told_with_the_operators_line() {
+    let strict = Operator { policy: crate::grant::Policy::nothing(), ..operator() };
+    let problem = checked(vec![stage("build", "cargo@1", &[], &[tool("rust")])], &strict, Tier::Trusted).unwrap_err();
+    assert_eq!(problem[0].code, "policy");
+    assert_eq!(
+        problem[0].hint.as_deref(),
+        Some("its operator allows it by `tools = [\"rust\"]` in `[trusted]` of the policy file")
+    );
+}
+
+fn secret(text: &str) -> Capability {
+    Capability::parse(Interface::Secrets, text).unwrap()
+}
+
+#[test]
+fn a_secret_has_to_be_set_for_the_pipeline_or_the_environment() {
+    let mut plugins = plugins();
+    let Some(Resolution::Known(cargo)) = plugins.get_mut(&Uses::parse("cargo@1").unwrap()) else { panic!() };
+    cargo.imports.insert(Interface::Secrets);
+    cargo.requests.push(Request::new(Interface::Secrets, &[], ""));
+    let mut build = stage("build", "cargo@1", &[], &[tool("rust"), secret("token in tool rust")]);
+    build.environment = Some("staging".into());
+    let definition = pipeline(vec![build]);
+    let found = |set: &[(Option<&str>, &str)]| {
+        let operator = operator();
+        let set: SecretsSet = set
+            .iter()
+            .map(|(environment, name)| (environment.map(str::to_owned), SecretName::new(*name).unwrap()))
+            .collect();
+        let situation = Situation { operator: &operator, tier: Tier::Trusted, reference: None, secrets: Some(&set) };
+        check(&definition, &plugins, &situation).map_err(|mut problems| problems.remove(0))
+    };
+    assert!(found(&[(None, "token")]).is_ok());
+    assert!(found(&[(Some("staging"), "token")]).is_ok());
+    let unset = found(&[(Some("production"), "token")]).unwrap_err();
+    assert_eq!(unset.code, "unset-secret");
+    let unset = found(&[]).unwrap_err();
+    assert_eq!(unset.hint.as_deref(), Some("set it with `slipway secret set shop token`"));
+    assert_eq!(found(&[(None, "tokens")]).unwrap_err().hint.as_deref(), Some("did you mean `tokens`?"));
+}
+
+#[test]
+fn the_table_tells_each_capability_in_each_tier() {
+    let app = Capability::App(AppName::new("shop").unwrap());
+    let stages = vec![
+        stage("build", "cargo@1", &[], &[tool("rust"), tool("node")]),
+        stage("deploy", "app@1", &["build"], std::slice::from_ref(&app)),
+    ];
+    let rows = table(&pipeline(stages), &plugins(), &operator());
+    let shown: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            let tiers = Tier::ALL.map(|tier| row.by_tier[&tier].map_or("yes", Refusal::as_str));
+            format!("{} {} {}", row.stage, row.capability.text(), tiers.join(" "))
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        ["build node not-requested not-requested not-requested", "build rust yes yes yes", "deploy shop tier tier yes",]
+    );
 }
 
 #[test]
