@@ -19,6 +19,7 @@ mod disk;
 mod elsewhere;
 mod guests;
 mod messages;
+mod network;
 mod plugins;
 mod runs;
 mod sandbox;

@@ -71,7 +71,7 @@ fn yes() -> bool {
 slipway_sdk::tester! {
     name: "cargo-test",
     summary: "Runs a Rust package's tests with cargo and reports each of them",
-    capabilities: [Capability::tools(&[], "runs cargo")],
+    capabilities: [Capability::tools(&[], "runs cargo").network(&["*:*"])],
     test: test,
 }
 

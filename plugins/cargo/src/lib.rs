@@ -64,7 +64,7 @@ fn rust() -> String {
 slipway_sdk::builder! {
     name: "cargo",
     summary: "Builds a Rust package with cargo and stores the programs and components it made",
-    capabilities: [Capability::tools(&[], "runs cargo")],
+    capabilities: [Capability::tools(&[], "runs cargo").network(&["*:*"])],
     build: build,
 }
 

@@ -47,6 +47,6 @@ fn in_words(number: Option<i32>) -> String {
 slipway_sdk::builder! {
     name: "runs-tool",
     summary: "Runs any program",
-    capabilities: [Capability::tools(&[], "runs what the test says")],
+    capabilities: [Capability::tools(&[], "runs what the test says").network(&["*:*"])],
     build: build,
 }

@@ -1,6 +1,7 @@
 //! The first program inside a sandbox: it sets limits, starts the tool, waits for it and
 //! leaves behind what it took.
 
+use super::relay;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
@@ -59,6 +60,11 @@ pub fn main(args: &[String]) -> ExitCode {
         Ok(environment) => environment,
         Err(error) => return complain(&format!("cannot write a file of `{SECRETS}`: {error}")),
     };
+    if Path::new(relay::SOCKET).exists()
+        && let Err(error) = relay::start()
+    {
+        return complain(&format!("cannot pass connections on: {error}"));
+    }
     let tool = match Command::new(program).args(args).env_clear().envs(environment).spawn() {
         Ok(tool) => tool,
         Err(error) => return complain(&format!("cannot start `{program}`: {error}")),

@@ -3,7 +3,9 @@
 
 pub mod cache;
 pub mod init;
+pub mod network;
 pub mod process;
+mod relay;
 pub mod sandbox;
 
 pub use process::{ToolEvent, ToolProcess};
@@ -12,6 +14,8 @@ pub use sandbox::{Availability, probe};
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
 use crate::session::Session;
 use cache::Caches;
+use network::Proxy;
+use process::Input;
 use slipway_protocol::call::ToolPlan;
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::secret::{Place, ToolSecret};
@@ -77,7 +81,13 @@ impl Tools {
         for ToolSecret { secret, .. } in plan.secrets.iter().filter(|secret| secret.place == Place::Stdin) {
             stdin.extend_from_slice(secret.expose());
         }
-        process::spawn(Arc::clone(session), seq, program, scratch, &command.program, stdin)
+        let proxy = if plan.has_network {
+            let reach = &plan.reach;
+            Some(Proxy::listen(Arc::clone(session), &command.tool, seq, reach, &scratch).map_err(host)?)
+        } else {
+            None
+        };
+        process::spawn(Arc::clone(session), seq, program, scratch, &command.program, Input { stdin, proxy })
     }
 
     /// Takes back the caches that were lent to an attempt, so that the next one is warm.

@@ -2,6 +2,7 @@
 //! and its end.
 
 use super::init::Usage;
+use super::network::Proxy;
 use super::sandbox::{self, Sandbox};
 use crate::beneath::Root;
 use crate::clock;
@@ -83,6 +84,14 @@ impl ToolProcess {
     }
 }
 
+/// What a tool has from outside.
+pub struct Input {
+    /// What it reads from standard input.
+    pub stdin: Zeroizing<Vec<u8>>,
+    /// Its way to the network, where it has one.
+    pub proxy: Option<Proxy>,
+}
+
 /// Starts the sandbox. `scratch` is removed with it.
 #[expect(clippy::wildcard_enum_match_arm, reason = "one kind of error has a remedy")]
 pub fn spawn(
@@ -91,7 +100,7 @@ pub fn spawn(
     mut program: tokio::process::Command,
     scratch: PathBuf,
     name: &str,
-    stdin: Zeroizing<Vec<u8>>,
+    Input { stdin, proxy }: Input,
 ) -> Result<ToolProcess, Failure> {
     program.stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
     program.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -111,6 +120,9 @@ pub fn spawn(
     let killed = Arc::clone(&kill);
     tokio::spawn(async move {
         let exit = running.run(child, stdin, output_sender, &killed).await;
+        if let Some(proxy) = proxy {
+            proxy.end().await;
+        }
         // From here on nothing of it runs, whether control hears of it soon or late.
         drop(in_sandbox);
         if let Ok(exit) = exit {

@@ -7,7 +7,7 @@
 //!
 //! What comes from a guest is data at the end of the arguments: it never becomes an option.
 
-use super::init;
+use super::{init, network, relay};
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -26,6 +26,8 @@ const BUBBLEWRAP: &str = "bwrap";
 /// What of the machine every tool sees, read-only, where it exists.
 const SYSTEM: [&str; 8] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"];
+/// Whom programs with a network believe, where it exists.
+const CERTIFICATES: [&str; 3] = ["/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki"];
 /// Size of the folder of secrets, in bytes.
 const SECRETS_BYTES: u64 = 16 << 20;
 /// Size of `/tmp`, in bytes.
@@ -113,7 +115,9 @@ fn environment(layout: &Layout<'_>) -> Vec<(OsString, OsString)> {
         }
         Place::Stdin => None,
     });
-    plain.chain(secrets).collect()
+    let proxy = relay::VARIABLES.iter().filter(|_| layout.plan.has_network);
+    let proxy = proxy.map(|name| variable(name, format!("http://{}", relay::ADDRESS).as_bytes()));
+    proxy.chain(plain).chain(secrets).collect()
 }
 
 /// The processes of a started sandbox: bubblewrap outside, and all that is inside.
@@ -203,6 +207,12 @@ fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
     }
     add(&[&"--ro-bind", &layout.init, &init::PROGRAM]);
     add(&[&"--bind", &layout.scratch.join(USAGE_FILE), &init::USAGE]);
+    if layout.plan.has_network {
+        add(&[&"--ro-bind", &layout.scratch.join(network::SOCKET), &relay::SOCKET]);
+        for path in CERTIFICATES {
+            add(&[&"--ro-bind-try", &path, &path]);
+        }
+    }
     add(&[&"--bind", &layout.work, &"/work", &"--ro-bind", &layout.inputs, &"/inputs"]);
     for (from, to) in layout.caches {
         add(&[&"--bind", from, to]);
