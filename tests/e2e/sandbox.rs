@@ -156,3 +156,49 @@ async fn nothing_of_a_tool_outlives_its_stage() {
     });
     assert!(!is_left);
 }
+
+/// Threat T55: calls of the kernel that attacks begin with, by number (`x86_64`), and what they say. Outside
+/// they say something else, so the filter is what is seen.
+#[cfg(target_arch = "x86_64")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_kernel_refuses_a_tool_what_no_build_needs() {
+    const CALLS: &[(&str, u32, &str, i32)] = &[
+        ("ptrace", 101, "0, 0, 0, 0", 1),
+        ("process_vm_readv", 310, "0, 0, 0, 0, 0, 0", 1),
+        ("bpf", 321, "99, 0, 0", 1),
+        ("perf_event_open", 298, "0, 0, -1, -1, 0", 1),
+        ("userfaultfd", 323, "4294967295", 1),
+        ("keyctl", 250, "99, 0, 0, 0, 0", 1),
+        ("add_key", 248, "0, 0, 0, 0, 0", 1),
+        ("open_by_handle_at", 304, "-1, 0, 0", 1),
+        ("unshare", 272, "4294967295", 1),
+        ("setns", 308, "-1, 0", 1),
+        ("mount", 165, "0, 0, 0, 0, 0", 1),
+        ("pidfd_getfd", 438, "-1, 0, 0", 1),
+        ("io_uring_setup", 425, "0, 0", 38),
+        ("clone3", 435, "0, 0", 38),
+        ("ioctl TIOCSTI", 16, "-1, 21522, 0", 1),
+        ("ioctl TIOCLINUX", 16, "-1, 21532, 0", 1),
+        ("ioctl TCGETS", 16, "-1, 21505, 0", 9),
+        ("x32 bpf", 321 + 0x4000_0000, "99, 0, 0", 1),
+        ("getpid", 39, "", 0),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&["--config", &shell(folder.path())]);
+    let line = |number: &u32, arguments: &str| {
+        let arguments = if arguments.is_empty() { String::new() } else { format!(", {arguments}") };
+        format!("perl -e '$! = 0; syscall({number}{arguments}); print $!+0, qq(\\n)'")
+    };
+    let lines: Vec<String> = CALLS.iter().map(|(_, number, arguments, _)| line(number, arguments)).collect();
+    let run = script(&server, "calls", &lines.join("\n"), "").await;
+    let inside: Vec<i32> = told(&run).lines().map(|line| line.parse().unwrap()).collect();
+    let outside = Command::new("sh").args(["-c", &lines.join("\n")]).output().unwrap();
+    let outside: Vec<i32> =
+        String::from_utf8(outside.stdout).unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    for (index, (name, _, _, errno)) in CALLS.iter().enumerate() {
+        assert_eq!(inside[index], *errno, "{name} inside");
+        if matches!(errno, 1 | 38) && !name.starts_with("x32") {
+            assert_ne!(outside[index], *errno, "{name} outside: the test would see nothing");
+        }
+    }
+}

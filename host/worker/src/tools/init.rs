@@ -4,7 +4,7 @@
 use super::relay;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::wait::{WaitStatus, wait};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -30,6 +30,14 @@ pub const FILE: &str = "SLIPWAY_TOOL_FILE_";
 /// The folder of these files.
 pub const SECRETS: &str = "/run/secrets";
 
+/// The most processes and threads of the user within a sandbox. It does not hold for a worker that runs
+/// as root.
+const PROCESSES_MAX: u64 = 4_096;
+/// The largest file, in bytes.
+const FILE_BYTES_MAX: u64 = 32 << 30;
+/// The most descriptors of a process.
+const DESCRIPTORS_MAX: u64 = 65_536;
+
 /// What a tool and all that it started took. Written inside the sandbox, so good for
 /// people to see, not for deciding anything.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
@@ -48,12 +56,7 @@ pub fn main(args: &[String]) -> ExitCode {
     let [memory_bytes_max, program, args @ ..] = args else {
         return complain("it takes a limit and a program");
     };
-    let limits = setrlimit(Resource::RLIMIT_CORE, 0, 0).and_then(|()| match memory_bytes_max.parse() {
-        Ok(0) | Err(_) => Ok(()),
-        // Not the address space, of which compilers and runtimes reserve far more than they use.
-        Ok(bytes) => setrlimit(Resource::RLIMIT_DATA, bytes, bytes),
-    });
-    if let Err(error) = limits {
+    if let Err(error) = limit(memory_bytes_max.parse().unwrap_or(0)) {
         return complain(&format!("cannot set limits: {error}"));
     }
     let environment = match environment() {
@@ -64,6 +67,10 @@ pub fn main(args: &[String]) -> ExitCode {
         && let Err(error) = relay::start()
     {
         return complain(&format!("cannot pass connections on: {error}"));
+    }
+    // Last: it holds for all that is started from here on, threads of the relay aside.
+    if let Err(error) = slipway_confine::system_calls::refuse() {
+        return complain(&format!("cannot confine the tool: {error}"));
     }
     let tool = match Command::new(program).args(args).env_clear().envs(environment).spawn() {
         Ok(tool) => tool,
@@ -81,6 +88,20 @@ pub fn main(args: &[String]) -> ExitCode {
     }
     let code = code.or_else(|| signal.map(|signal| 128 + signal));
     code.and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Sets what each process may take.
+fn limit(memory_bytes_max: u64) -> nix::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    setrlimit(Resource::RLIMIT_NPROC, PROCESSES_MAX, PROCESSES_MAX)?;
+    setrlimit(Resource::RLIMIT_FSIZE, FILE_BYTES_MAX, FILE_BYTES_MAX)?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, soft.min(DESCRIPTORS_MAX), hard.min(DESCRIPTORS_MAX))?;
+    if memory_bytes_max > 0 {
+        // Not the address space, of which compilers and runtimes reserve far more than they use.
+        setrlimit(Resource::RLIMIT_DATA, memory_bytes_max, memory_bytes_max)?;
+    }
+    Ok(())
 }
 
 /// The tool's environment. Files that it is to find are written on the way.
