@@ -118,7 +118,14 @@ impl Store {
         // In good order, what is in the log is moved into the database and the log is emptied.
         let unclean = std::fs::metadata(folder.join("slipway.db-wal")).is_ok_and(|log| log.len() > 0);
         let mut writer = options.clone().connect().await.map_err(failed)?;
-        prepare(&mut writer, &path, unclean).await?;
+        if let Err(error) = prepare(&mut writer, &path, unclean).await {
+            // Now, and not some time later by itself: closing takes the log away, which by then may be the
+            // next one's.
+            if let Err(error) = writer.close().await {
+                tracing::debug!(%error, "a database that cannot be used is not closed");
+            }
+            return Err(error);
+        }
         let queue = writer::start(writer, options.clone());
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
