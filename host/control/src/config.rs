@@ -92,11 +92,8 @@ pub enum Error {
 impl Config {
     /// Reads a file.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let bytes =
-            crate::files::read(path, BYTES_MAX).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let wrong = |message: String| Error::Parse { path: path.to_owned(), message };
-        let text = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
-        let config: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let config: Self = toml::from_str(&text(path)?).map_err(|error| wrong(error.to_string()))?;
         config.check()?;
         match config.policy.clone() {
             Some(policy) => {
@@ -109,11 +106,8 @@ impl Config {
 
     /// Takes what stages may be granted from a file.
     pub fn with_policy(mut self, path: &Path) -> Result<Self, Error> {
-        let bytes =
-            crate::files::read(path, BYTES_MAX).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let wrong = |message: String| Error::Parse { path: path.to_owned(), message };
-        let text = std::str::from_utf8(&bytes).map_err(|error| wrong(error.to_string()))?;
-        self.rules = read_policy(text).1.map_err(|found| {
+        self.rules = read_policy(&text(path)?).1.map_err(|found| {
             let lines = found.iter().map(|wrong| {
                 let hint = wrong.hint.as_ref().map_or_else(String::new, |hint| format!(" ({hint})"));
                 format!("  line {}, column {}: {}{hint}", wrong.line, wrong.column, wrong.message)
@@ -176,6 +170,13 @@ impl Config {
         }
         self
     }
+}
+
+/// The text of a file of the operator's.
+fn text(path: &Path) -> Result<String, Error> {
+    let bytes = crate::files::read(path, BYTES_MAX).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    String::from_utf8(bytes)
+        .map_err(|error| Error::Parse { path: path.to_owned(), message: error.utf8_error().to_string() })
 }
 
 /// The toolchain named by `SLIPWAY_RUST_TOOLCHAIN`, or that of the `rustc` on the path.

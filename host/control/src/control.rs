@@ -173,8 +173,14 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
     let host = Arc::new(HttpAppHost::default());
     let apps = Apps::new(store.clone(), blobs.clone(), host.clone(), Addresses::at(config.apps_listen));
     let http = Client::new(config.rules.reach.clone(), blobs.clone()).map_err(Error::Certificates)?;
-    let broker =
-        Broker::new(scheduler.clone(), store.clone(), apps.clone(), Arc::clone(&config), secrets.clone(), http);
+    let broker = Broker {
+        scheduler: scheduler.clone(),
+        store: store.clone(),
+        apps: apps.clone(),
+        config: Arc::clone(&config),
+        secrets: secrets.clone(),
+        http,
+    };
     let tokens = Tokens::new(store.clone());
     let (token_file, token_is_new) = private::first_token(&store, &data).await?;
     let worker_token = private::secret();

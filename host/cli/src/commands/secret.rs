@@ -5,12 +5,10 @@ use crate::client::{Api, Path, path, shown};
 use crate::error::Told;
 use crate::{files, output};
 use serde_json::{Value, json};
+use slipway_control::secrets::VALUE_BYTES_MAX;
 use std::io::{IsTerminal, Read};
 use std::path::Path as FilePath;
 use zeroize::Zeroizing;
-
-/// The largest value, in bytes.
-const VALUE_BYTES_MAX: usize = 64 << 10;
 
 pub(super) async fn run(action: SecretAction, as_json: bool) -> anyhow::Result<()> {
     match action {

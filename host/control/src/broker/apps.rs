@@ -1,6 +1,6 @@
 //! `apps`: releases on the embedded app host.
 
-use super::{Broker, Done, permit};
+use super::{Broker, Done, permit, within};
 use crate::apps::{ActError, Made};
 use crate::scheduler::CallContext;
 use slipway_domain::grant::{Act, Capability};
@@ -10,10 +10,6 @@ use slipway_domain::{AppName, Digest, Revision};
 use slipway_protocol::call::{HealthInfo, ReleaseInfo};
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::{Call, Reply};
-use std::time::Duration;
-
-/// The longest time for which a health check goes on asking.
-const WITHIN_MAX: Duration = Duration::from_secs(600);
 
 pub(super) async fn act(broker: &Broker, context: &CallContext, call: &Call) -> Done {
     match try_act(broker, context, call).await {
@@ -54,7 +50,7 @@ async fn try_act(broker: &Broker, context: &CallContext, call: &Call) -> Result<
                     format!("`{}` is no path: it begins with `/`", path.escape_debug()),
                 ));
             }
-            let within = Duration::from_millis(u64::from(*within_ms)).min(WITHIN_MAX);
+            let within = within(*within_ms);
             let health = apps.health(&release, path, within, held).await.map_err(failure)?;
             Ok(Reply::Health(HealthInfo {
                 healthy: health.healthy,

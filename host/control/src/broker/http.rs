@@ -1,7 +1,7 @@
 //! `http`: a request is checked with its arguments, gets its secrets, and is sent; so is each that a
 //! redirect leads to.
 
-use super::{Broker, Done, named, permit};
+use super::{Broker, Done, named, permit, within};
 use crate::http::{self as client, Body, Client};
 use crate::scheduler::CallContext;
 use crate::secrets::Masker;
@@ -11,7 +11,7 @@ use http::header::{AUTHORIZATION, COOKIE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use slipway_domain::grant::Act;
 use slipway_domain::grant::host::is_host;
-use slipway_domain::grant::http::HttpTarget;
+use slipway_domain::grant::http::{HttpTarget, is_method};
 use slipway_domain::text::cut;
 use slipway_domain::{Digest, SecretName};
 use slipway_protocol::Reply;
@@ -19,15 +19,12 @@ use slipway_protocol::http::{HttpBody, HttpHeader, HttpRequest, HttpResponse};
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::secret::Confidential;
 use std::collections::BTreeMap;
-use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 use zeroize::Zeroizing;
 
 /// How many redirects are followed.
 const REDIRECTS_MAX: usize = 5;
-/// The longest time for a request.
-const WITHIN_MAX: Duration = Duration::from_secs(600);
 
 /// The headers that belong to the connection, or tell how long the body is: the host's.
 const HOSTS_OWN: [&str; 12] = [
@@ -55,7 +52,7 @@ impl Wanted {
     /// Reads a method and a URL. Whatever is not in one canonical form afterwards is refused.
     pub(super) fn read(method: &str, url: &str) -> Result<Self, Failure> {
         let invalid = |why: &str| Failure::new("invalid-request", format!("`{}` {why}", cut(url, 200).escape_debug()));
-        if !(1..=20).contains(&method.len()) || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        if !is_method(method) {
             let message = format!("`{}` is no method: it is in capitals", cut(method, 40).escape_debug());
             return Err(Failure::new("invalid-request", message));
         }
@@ -146,7 +143,7 @@ async fn try_send(broker: &Broker, context: &CallContext, request: &HttpRequest)
             made.await.map_err(|error| Failure::new("host", format!("the answer could not be masked: {error}")))?
         }
     };
-    let within = Duration::from_millis(u64::from(request.within_ms)).min(WITHIN_MAX);
+    let within = within(request.within_ms);
     let until = Instant::now() + within;
     let late = |_| Failure {
         retryable: true,

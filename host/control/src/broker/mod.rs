@@ -22,25 +22,30 @@ use crate::store::{Store, Ticket, Write};
 use slipway_domain::grant::Act;
 use slipway_domain::grant::host::is_host;
 use slipway_domain::name::InvalidName;
+use slipway_domain::text::cut;
 use slipway_domain::{AppName, RunId, SecretName, StageName, ToolName};
 use slipway_protocol::message::Body;
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::{Call, FromControl, Reply};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How many refusals of a stage the audit tells.
 const REFUSALS_TOLD: u32 = 100;
 
+/// The longest time for which a call of a guest goes on outside.
+const WITHIN_MAX: Duration = Duration::from_secs(600);
+
 /// The broker. Clones share it.
 #[derive(Clone)]
 pub struct Broker {
-    scheduler: Scheduler,
-    store: Store,
-    apps: Apps,
-    config: Arc<Config>,
-    secrets: Secrets,
-    http: Client,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) store: Store,
+    pub(crate) apps: Apps,
+    pub(crate) config: Arc<Config>,
+    pub(crate) secrets: Secrets,
+    pub(crate) http: Client,
 }
 
 /// A worker on one of its connections.
@@ -105,18 +110,6 @@ impl Keep {
 }
 
 impl Broker {
-    /// A broker that acts through these.
-    pub const fn new(
-        scheduler: Scheduler,
-        store: Store,
-        apps: Apps,
-        config: Arc<Config>,
-        secrets: Secrets,
-        http: Client,
-    ) -> Self {
-        Self { scheduler, store, apps, config, secrets, http }
-    }
-
     /// Takes what a worker says under a lease. `tell` is the way back to it.
     pub fn frame(&self, from: &Speaker, epoch: u64, seq: u64, body: Body) {
         let tell = &from.tell;
@@ -164,7 +157,7 @@ impl Broker {
             Ok(stored) => stored.unwrap_or_default(),
             Err(error) => return tracing::error!(%error, "the journal cannot be read"),
         };
-        if journalled != self.scheduler.journal_text(run, call) {
+        if journalled != self.scheduler.journal_text(epoch, call) {
             tracing::error!(%run, %stage, epoch, seq, "a worker says another call than the one on the journal");
             return self.scheduler.distrust(epoch);
         }
@@ -269,7 +262,7 @@ fn check_grant(context: &CallContext, call: &Call) -> Result<(), Failure> {
         Call::ConnectTool { tool, host, port, .. } => {
             let tool = &named(ToolName::new(tool.as_str()))?;
             if !is_host(host) {
-                let host = slipway_domain::text::cut(host.as_str(), 128);
+                let host = cut(host.as_str(), 128);
                 return Err(Failure::new("not-granted", format!("`{}` is no host", host.escape_debug())));
             }
             permit(context, &Act::Connect { tool, host, port: *port })?;
@@ -291,16 +284,26 @@ fn check_grant(context: &CallContext, call: &Call) -> Result<(), Failure> {
 
 /// A refusal, with what the audit says of it.
 fn refused(context: &CallContext, call: &Call, failure: Failure) -> Done {
-    let audit = Write::Audit(AuditRow {
-        at: clock::now(),
-        actor: format!("{}/{}", context.run, context.stage),
-        action: call.function().to_owned(),
-        object: slipway_domain::text::cut(failure.message.as_str(), 1 << 10),
-        outcome: "refused",
-    });
+    let audit = audit(context, call.function(), failure.message.as_str(), "refused");
     // So many tell as much as any number: all of them are on the journal.
     let writes = if context.left.refused < REFUSALS_TOLD { vec![audit] } else { Vec::new() };
     Done { reply: Reply::Refused(failure), writes, keep: Keep::Refusal }
+}
+
+/// What the audit says of something that a stage has done, or was refused.
+fn audit(context: &CallContext, action: &str, object: &str, outcome: &'static str) -> Write {
+    Write::Audit(AuditRow {
+        at: clock::now(),
+        actor: format!("{}/{}", context.run, context.stage),
+        action: action.to_owned(),
+        object: cut(object, 1 << 10),
+        outcome,
+    })
+}
+
+/// How long a guest's call may go on, by what it asks for.
+fn within(ms: u32) -> Duration {
+    Duration::from_millis(u64::from(ms)).min(WITHIN_MAX)
 }
 
 /// What nothing is called cannot have been granted.

@@ -1,11 +1,8 @@
 //! `secrets`: what a stage may point at, and, rarely, see.
 
-use super::{Broker, Done, named};
-use crate::clock;
+use super::{Broker, Done, audit, named};
 use crate::scheduler::CallContext;
 use crate::secrets::Error;
-use crate::store::Write;
-use crate::store::rows::AuditRow;
 use slipway_domain::SecretName;
 use slipway_protocol::Reply;
 use slipway_protocol::outcome::Failure;
@@ -48,13 +45,8 @@ pub(super) async fn read(broker: &Broker, context: &CallContext, name: &str) -> 
         Ok(value) => value,
         Err(failure) => return Done::reply(Reply::Refused(failure)),
     };
-    let audit = Write::Audit(AuditRow {
-        at: clock::now(),
-        actor: format!("{}/{}", context.run, context.stage),
-        action: "secrets.read".to_owned(),
-        object: format!("secret `{}` of pipeline `{}`", name.escape_debug(), context.pipeline_name),
-        outcome: "done",
-    });
+    let object = format!("secret `{}` of pipeline `{}`", name.escape_debug(), context.pipeline_name);
+    let audit = audit(context, "secrets.read", &object, "done");
     Done { writes: vec![audit], ..Done::reply(Reply::Secret { value }) }
 }
 

@@ -22,9 +22,8 @@
 //! read_secrets = ["licence"]
 //! ```
 
-use super::reader::{At, Reader};
+use super::reader::{At, Reader, read_document};
 use super::source::{Diagnostic, Source};
-use super::syntax::syntax;
 use slipway_domain::ToolName;
 use slipway_domain::address::{Range, Reach};
 use slipway_domain::definition::Pattern;
@@ -33,7 +32,6 @@ use slipway_domain::grant::http::HttpRule;
 use slipway_domain::grant::{Allowed, ByTier, Operator, Policy, Tier};
 use slipway_domain::name::InvalidName;
 use std::collections::BTreeMap;
-use toml_edit::Document;
 
 /// What the policy file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,19 +59,7 @@ impl Default for PolicyFile {
 
 /// Reads a policy file. What it does not allow is refused, whatever is allowed without a file.
 pub fn read_policy(text: &str) -> (Source, Result<PolicyFile, Vec<Diagnostic>>) {
-    let mut source = Source::new(text);
-    let document = match Document::parse(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let found = syntax(&source, &error);
-            return (source, Err(found));
-        }
-    };
-    let mut reader = Reader { source: &mut source, problems: Vec::new() };
-    let policy = reader.policy(&At { table: document.as_table(), place: Vec::new() });
-    let problems = reader.problems;
-    let result = if problems.is_empty() { Ok(policy) } else { Err(source.locate_all(&problems)) };
-    (source, result)
+    read_document(text, |reader, at| Some(reader.policy(at)))
 }
 
 const TIERS: [&str; 3] = [Tier::Untrusted.as_str(), Tier::Trusted.as_str(), Tier::Protected.as_str()];

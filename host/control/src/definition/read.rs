@@ -1,48 +1,30 @@
 //! Reads TOML into a definition. Reports every unknown key and wrong value in one pass.
 
-use super::reader::{At, Reader};
+use super::reader::{At, Reader, read_document};
 use super::source::{Diagnostic, Source};
-use super::syntax::syntax;
 use slipway_domain::definition::{
     Definition, Pattern, StageDefinition, TIMEOUT_DEFAULT, TIMEOUT_MAX, Triggers, Uses, When,
 };
 use slipway_domain::{PipelineName, StageName};
 use std::time::Duration;
-use toml_edit::{Document, TableLike};
 
 /// The least and the most memory of a stage, in MiB.
 const MEMORY_MIB: std::ops::RangeInclusive<i64> = 16..=4096;
 
 /// Reads a pipeline file.
 pub fn read(text: &str) -> (Source, Result<Definition, Vec<Diagnostic>>) {
-    let mut source = Source::new(text);
-    let document = match Document::parse(text) {
-        Ok(document) => document,
-        Err(error) => {
-            let found = syntax(&source, &error);
-            return (source, Err(found));
-        }
-    };
-    let mut reader = Reader { source: &mut source, problems: Vec::new() };
-    let definition = reader.definition(document.as_table());
-    let problems = reader.problems;
-    let result = match definition {
-        Some(definition) if problems.is_empty() => Ok(definition),
-        Some(_) | None => Err(source.locate_all(&problems)),
-    };
-    (source, result)
+    read_document(text, |reader, at| reader.definition(at))
 }
 
 impl Reader<'_> {
-    fn definition(&mut self, table: &dyn TableLike) -> Option<Definition> {
-        let at = At { table, place: Vec::new() };
-        self.known(&at, &["name", "on", "stages"]);
+    fn definition(&mut self, at: &At<'_>) -> Option<Definition> {
+        self.known(at, &["name", "on", "stages"]);
         let name = self
-            .required(&at, "name", "name = \"shop\"")
-            .and_then(|text| self.name(&at, "name", text, PipelineName::new));
-        let triggers = self.table(&at, "on").map(|on| self.triggers(&on)).unwrap_or_default();
+            .required(at, "name", "name = \"shop\"")
+            .and_then(|text| self.name(at, "name", text, PipelineName::new));
+        let triggers = self.table(at, "on").map(|on| self.triggers(&on)).unwrap_or_default();
         let mut stages = Vec::new();
-        if let Some(table) = self.table(&at, "stages") {
+        if let Some(table) = self.table(at, "stages") {
             for (key, _) in table.table.iter() {
                 if let Some(stage) = self.table(&table, key) {
                     stages.extend(self.stage(&table, key, &stage));

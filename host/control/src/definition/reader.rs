@@ -1,12 +1,36 @@
 //! Reads values of a TOML table, and says of each that is wrong what and where.
 
-use super::source::Source;
+use super::source::{Diagnostic, Source};
+use super::syntax::syntax;
 use slipway_domain::check::{Place, Problem, list, nearest};
 use slipway_domain::name::InvalidName;
-use toml_edit::{Item, TableLike, Value};
+use toml_edit::{Document, Item, TableLike, Value};
 
 /// How deep `with` may be nested.
 const DEPTH_MAX: usize = 32;
+
+/// Reads a document whole. There is a result only when nothing in it is wrong.
+pub(super) fn read_document<T>(
+    text: &str,
+    read: impl FnOnce(&mut Reader<'_>, &At<'_>) -> Option<T>,
+) -> (Source, Result<T, Vec<Diagnostic>>) {
+    let mut source = Source::new(text);
+    let document = match Document::parse(text) {
+        Ok(document) => document,
+        Err(error) => {
+            let found = syntax(&source, &error);
+            return (source, Err(found));
+        }
+    };
+    let mut reader = Reader { source: &mut source, problems: Vec::new() };
+    let read = read(&mut reader, &At { table: document.as_table(), place: Vec::new() });
+    let problems = reader.problems;
+    let result = match read {
+        Some(read) if problems.is_empty() => Ok(read),
+        Some(_) | None => Err(source.locate_all(&problems)),
+    };
+    (source, result)
+}
 
 /// Reads values, and gathers what is wrong with them.
 pub(super) struct Reader<'a> {

@@ -78,6 +78,9 @@ impl Scheduler {
     /// Takes a frame. One that was taken before is dropped; one that no worker which keeps to the
     /// protocol would say costs the lease.
     pub fn frame(&self, worker: &str, connection: u64, epoch: u64, seq: u64, body: Body) -> Taken {
+        let masker = self.masker(epoch);
+        let body = mask::body(&masker, body);
+        let text = if let Body::Call { call } = &body { mask::text(&masker, call) } else { String::new() };
         let mut inner = self.lock();
         if !inner.workers.get(worker).is_some_and(|worker| worker.is_on(connection)) {
             // The worker has connected anew; what it says here it says there again.
@@ -111,9 +114,7 @@ impl Scheduler {
             return Taken::Fenced;
         }
         lease.last_seq = seq;
-        let masker = inner.runs.get(&run).map(|active| self.secrets.masker(&active.row.pipeline)).unwrap_or_default();
-        let Some(lease) = inner.leases.get_mut(&epoch) else { return Taken::Fenced };
-        match mask::body(&masker, body) {
+        match body {
             Body::Ended { outcome, metering } => {
                 self.end(&mut inner, epoch, seq, outcome, &metering);
                 Taken::Done
@@ -148,7 +149,6 @@ impl Scheduler {
                 } else {
                     None
                 };
-                let text = mask::text(&masker, &call);
                 lease.calls += 1;
                 lease.call_bytes = lease.call_bytes.saturating_add(text.len() as u64);
                 if let Some(limit) = lease.call_limit() {
@@ -220,7 +220,8 @@ impl Scheduler {
     /// Puts the reply to a call on the journal together with what follows from it, and tells
     /// the worker. `keep` changes what the stage has left, if the lease still holds.
     pub fn reply(&self, context: CallContext, reply: Reply, also: Vec<Write>, keep: impl FnOnce(&mut Left)) {
-        let CallContext { run, stage, epoch, seq, left, .. } = context;
+        let CallContext { run, stage, epoch, seq, left, pipeline_name, .. } = context;
+        let text = mask::reply_text(&self.secrets.masker(&pipeline_name), &reply);
         // So that what is kept is changed where it is.
         drop(left);
         let mut inner = self.lock();
@@ -228,9 +229,7 @@ impl Scheduler {
         let worker = lease.worker.clone();
         lease.answering.remove(&seq);
         lease.answered.insert(seq, reply.clone());
-        let mut masker = Arc::default();
         if let Some(active) = inner.runs.get_mut(&run) {
-            masker = self.secrets.masker(&active.row.pipeline);
             keep(Arc::make_mut(active.left.entry(stage.clone()).or_default()));
         }
         let mut writes = also;
@@ -239,7 +238,7 @@ impl Scheduler {
             stage: stage.to_string(),
             epoch,
             seq,
-            reply: mask::reply_text(&masker, &reply),
+            reply: text,
             at: now(),
         });
         let ticket = self.store.commit(writes);

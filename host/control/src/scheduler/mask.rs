@@ -3,11 +3,11 @@
 
 use super::Scheduler;
 use crate::secrets::Masker;
-use slipway_domain::RunId;
 use slipway_protocol::call::TestCase;
 use slipway_protocol::message::{Body, LogEntry};
 use slipway_protocol::outcome::{Fault, Unhappy};
 use slipway_protocol::{Call, Reply};
+use std::sync::Arc;
 
 /// The largest answer of a server that the journal keeps, in bytes of its text. A larger one is asked
 /// for again after a crash.
@@ -15,12 +15,16 @@ const ANSWER_BYTES_MAX: usize = 256 << 10;
 
 impl Scheduler {
     /// A call as the journal has it.
-    pub fn journal_text(&self, run: &RunId, call: &Call) -> String {
-        let masker = {
-            let inner = self.lock();
-            inner.runs.get(run).map(|active| self.secrets.masker(&active.row.pipeline)).unwrap_or_default()
-        };
-        text(&masker, call)
+    pub fn journal_text(&self, epoch: u64, call: &Call) -> String {
+        text(&self.masker(epoch), call)
+    }
+
+    /// What masks the secrets of the pipeline that a lease is about. Masking itself takes time for each
+    /// byte, and is done without the lock.
+    pub(super) fn masker(&self, epoch: u64) -> Arc<Masker> {
+        let inner = self.lock();
+        let active = inner.leases.get(&epoch).and_then(|lease| inner.runs.get(&lease.run));
+        active.map(|active| self.secrets.masker(&active.row.pipeline)).unwrap_or_default()
     }
 }
 

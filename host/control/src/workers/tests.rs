@@ -36,7 +36,8 @@ impl Bench {
         let apps = Apps::new(server.store.clone(), server.blobs.clone(), Arc::new(FakeHost::default()), addresses);
         let http = Client::new(Reach::default(), server.blobs.clone()).unwrap();
         let (config, secrets) = (Arc::new(Config::default()), server.secrets.clone());
-        let broker = Broker::new(server.scheduler.clone(), server.store.clone(), apps, config, secrets, http);
+        let (scheduler, store) = (server.scheduler.clone(), server.store.clone());
+        let broker = Broker { scheduler, store, apps, config, secrets, http };
         let tokens = Tokens::new(server.store.clone());
         tokens.accept_worker(TOKEN);
         let questions = server.questions.take().unwrap();

@@ -126,6 +126,11 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Whether a word is a method: in capitals, as every one in use is.
+pub fn is_method(word: &str) -> bool {
+    (1..=20).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
 /// The port of a scheme (RFC 9110 §4.2).
 const fn default_port(is_secure: bool) -> u16 {
     if is_secure { 443 } else { 80 }
@@ -148,8 +153,6 @@ impl HttpRule {
     /// Reads `METHODS ORIGIN`, where methods are `*` or such as `GET,POST`.
     pub fn parse(text: &str) -> Result<Self, InvalidRule> {
         let (methods, origin) = text.split_once(' ').ok_or_else(|| InvalidRule::Form(text.to_owned()))?;
-        let is_method =
-            |word: &str| (1..=20).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_uppercase());
         let methods = match methods {
             "*" => BTreeSet::new(),
             words => match words.split(',').find(|word| !is_method(word)) {
