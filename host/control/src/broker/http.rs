@@ -121,6 +121,10 @@ pub(super) async fn send(broker: &Broker, context: &CallContext, request: &HttpR
             "the host ended while this was under way: nobody knows whether it has arrived, and it is not sent twice",
         );
     }
+    // The worker asks the same first: this is for one that no longer does.
+    if let Err(failure) = check_body(&request.body, |digest| broker.scheduler.may_read(context.epoch, digest)) {
+        return Done::reply(Reply::Refused(failure));
+    }
     match try_send(broker, context, request).await {
         Ok(response) => Done::reply(Reply::Response(response)),
         Err(failure) => Done::reply(Reply::Refused(failure)),
@@ -262,6 +266,16 @@ fn usable<'a>(
 ) -> Result<Option<&'a Confidential>, Failure> {
     let permitted = permit(context, &Act::SecretInRequest(&named(SecretName::new(name))?, target)).is_ok();
     Ok(secrets.get(name).filter(|_| permitted))
+}
+
+/// Refuses to send what is neither the stage's own nor of a stage that it needs.
+fn check_body(body: &HttpBody, may_read: impl FnOnce(&str) -> bool) -> Result<(), Failure> {
+    match body {
+        HttpBody::Artifact(digest) if !may_read(digest) => {
+            Err(Failure::new("unknown-artifact", "the stage has no such artifact, and none that it needs has"))
+        }
+        HttpBody::Artifact(_) | HttpBody::Bytes(_) => Ok(()),
+    }
 }
 
 fn body(body: &HttpBody) -> Result<Body, Failure> {

@@ -73,6 +73,14 @@ fn a_secret_stands_in_a_header_only_where_it_was_granted() {
 }
 
 #[test]
+fn only_artifacts_of_the_stage_and_of_those_it_needs_are_sent() {
+    let artifact = HttpBody::Artifact("sha256:a".into());
+    assert_eq!(code(check_body(&artifact, |digest| digest == "sha256:a")), "granted");
+    assert_eq!(code(check_body(&artifact, |_| false)), "unknown-artifact");
+    assert_eq!(code(check_body(&HttpBody::Bytes(vec![1]), |_| false)), "granted");
+}
+
+#[test]
 fn a_plan_only_looks() {
     let all = grants(0, &[(Interface::Http, "* https://a.test/")]);
     for (method, expected) in
