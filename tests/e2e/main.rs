@@ -20,6 +20,7 @@ mod elsewhere;
 mod guests;
 mod messages;
 mod network;
+mod pins;
 mod plugins;
 mod runs;
 mod sandbox;

@@ -257,7 +257,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
 /// What the operator has.
 pub fn operator(config: &Config) -> Operator {
     let tools = config.tools.keys().filter_map(|name| ToolName::new(name.clone()).ok()).collect();
-    Operator { tools, networks: config.rules.networks.clone(), policy: config.rules.policy.clone() }
+    let rules = &config.rules;
+    Operator { tools, networks: rules.networks.clone(), policy: rules.policy.clone(), pins: rules.pins }
 }
 
 /// An address that a client on this machine can dial.

@@ -11,6 +11,7 @@ pub mod grant;
 pub mod key;
 pub mod name;
 pub mod outcome;
+pub mod pin;
 pub mod plugin;
 pub mod release;
 pub mod run;

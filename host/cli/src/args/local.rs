@@ -1,5 +1,6 @@
 //! The arguments of commands that need no server, or are one.
 
+use super::Server;
 use super::values::{parameter, tier};
 use clap::{Args as ClapArgs, Subcommand};
 use slipway_domain::grant::Tier;
@@ -139,6 +140,34 @@ pub(crate) enum PluginAction {
     },
     /// List the built-in plugins.
     List,
+    /// Pin the plugins of a project: write `slipway.lock`, and show first what they can do now and could not.
+    Update(PluginUpdate),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PluginUpdate {
+    /// The project's folder, which has a `slipway.toml` in it.
+    #[arg(default_value = ".")]
+    pub(crate) folder: PathBuf,
+
+    /// Only look: exit with 1 when the file would change.
+    #[arg(long)]
+    pub(crate) check: bool,
+
+    /// Agree to capabilities that plugins gain.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Take plugins such as `cargo@1` for what the server has, and not for what this program has.
+    #[arg(long)]
+    pub(crate) from_server: bool,
+
+    /// A folder with more plugins (`NAME.wasm`), which win over built-in ones of their name.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "from_server")]
+    pub(crate) plugins: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,7 +5,7 @@ mod remote;
 mod secret;
 mod values;
 
-pub(crate) use local::{Check, Doctor, PluginAction, PluginCommand, Run, Serve, Worker};
+pub(crate) use local::{Check, Doctor, PluginAction, PluginCommand, PluginUpdate, Run, Serve, Worker};
 pub(crate) use remote::{
     Artifacts, Cancel, Logs, PipelineAction, PipelineCommand, Releases, Rollback, Runs, TokenAction, TokenCommand,
     Trigger,

@@ -42,7 +42,7 @@ impl Inspector {
         let digest = Digest::new(format!("sha256:{}", hex::encode(Sha256::digest(bytes))));
         let description = Description(describe(&self.0, bytes).await.map_err(|undescribed| undescribed.reason));
         let facts = match digest {
-            Ok(digest) => facts(&description, &digest),
+            Ok(digest) => facts(&description, &digest, bytes.len() as u64),
             Err(error) => Err(error.to_string()),
         };
         (description, facts)

@@ -4,6 +4,7 @@ mod artifacts;
 mod check;
 mod doctor;
 mod inspect;
+mod pins;
 mod remote;
 mod run;
 mod secret;
@@ -72,6 +73,7 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Plugin(args) => match args.command {
             PluginAction::Inspect { file } => inspect::run(&file, json).await,
             PluginAction::List => inspect::list(json).await.map(done),
+            PluginAction::Update(args) => pins::update(&args, json).await,
         },
         Command::Secret(args) => secret::run(args.command, json).await.map(done),
         Command::Token(args) => token::run(args.command, json).await.map(done),

@@ -5,6 +5,7 @@ use super::problem::Problem;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use slipway_domain::pin::capabilities;
 use utoipa::ToSchema;
 
 /// A plugin.
@@ -18,8 +19,12 @@ pub(super) struct PluginView {
     kind: Option<String>,
     /// The digest of its component.
     digest: String,
+    /// The size of its component, in bytes.
+    size: Option<u64>,
     /// What it can touch: the interfaces it imports.
     imports: Vec<String>,
+    /// What it can do and what it asks for, as `slipway.lock` holds it.
+    capabilities: Vec<String>,
     /// The JSON Schema of `with`.
     #[schema(value_type = Object)]
     config_schema: Option<serde_json::Value>,
@@ -45,6 +50,8 @@ pub(super) async fn list_plugins(State(api): State<Api>) -> Result<Json<PluginLi
             version: Some(facts.plugin.version.clone()),
             kind: Some(facts.plugin.kind.to_string()),
             digest: digest.to_string(),
+            size: Some(facts.size),
+            capabilities: capabilities(&facts.plugin).into_iter().collect(),
             imports: facts.plugin.imports.iter().map(ToString::to_string).collect(),
             config_schema: Some(facts.config_schema.clone()),
             unusable: None,
@@ -54,6 +61,8 @@ pub(super) async fn list_plugins(State(api): State<Api>) -> Result<Json<PluginLi
             version: None,
             kind: None,
             digest: digest.to_string(),
+            size: None,
+            capabilities: Vec::new(),
             imports: Vec::new(),
             config_schema: None,
             unusable: Some(reason.clone()),

@@ -5,6 +5,7 @@ use super::source::{Diagnostic, Source};
 use slipway_domain::check::{Place, Problem, Resolution, Row, Situation, nearest};
 use slipway_domain::definition::{Definition, StageDefinition, Uses};
 use slipway_domain::grant::{Grants, Operator};
+use slipway_domain::pin::{self, Pin, Pins};
 use slipway_domain::plugin::Plugin;
 use slipway_domain::{Digest, StageName};
 use std::collections::BTreeMap;
@@ -16,8 +17,17 @@ pub struct PluginFacts {
     pub plugin: Plugin,
     /// The component.
     pub digest: Digest,
+    /// Its size, in bytes.
+    pub size: u64,
     /// The JSON Schema of `with`.
     pub config_schema: serde_json::Value,
+}
+
+impl PluginFacts {
+    /// The plugin as a lock file holds it.
+    pub fn pin(&self) -> Pin {
+        Pin::of(&self.plugin, &self.digest, self.size)
+    }
 }
 
 /// The plugins that a pipeline names.
@@ -25,6 +35,13 @@ pub struct PluginFacts {
 pub struct Catalog {
     /// What became of each `uses`.
     pub plugins: BTreeMap<Uses, Result<PluginFacts, Resolution>>,
+    /// What the lock file holds, where there is one.
+    pub pins: Option<Pins>,
+}
+
+/// Of plugins under one name, the one that is pinned comes first.
+pub fn is_pinned(pins: Option<&Pins>, uses: &Uses, digest: &Digest) -> bool {
+    pins.and_then(|pins| pins.get(uses)).is_some_and(|pin| pin.digest == *digest)
 }
 
 impl Catalog {
@@ -73,6 +90,8 @@ pub fn check(
             problems.extend(check_with(stage, facts));
         }
     }
+    let found = |uses: &Uses| catalog.plugins.get(uses)?.as_ref().ok().map(PluginFacts::pin);
+    problems.extend(pin::check(definition, catalog.pins.as_ref(), situation.operator.pins, found));
     match slipway_domain::check::check(definition, &catalog.resolutions(), situation) {
         Ok(mut checked) if problems.is_empty() => {
             let stages = definition.stages.iter().filter_map(|stage| {
@@ -259,6 +278,7 @@ mod tests {
                 requests: vec![Request::new(Interface::Tools, &["rust"], "")],
             },
             digest: Digest::new(format!("sha256:{:064}", 1)).unwrap(),
+            size: 10,
             config_schema: serde_json::json!({
                 "type": "object",
                 "properties": {
@@ -276,7 +296,7 @@ mod tests {
         let text = format!("name = \"a\"\n[stages.build]\nuses = \"cargo@1\"\ngrant.tools = [\"rust\"]\n{with}");
         let (source, definition) = read(&text);
         let definition = definition.unwrap();
-        let catalog = Catalog { plugins: [(Uses::parse("cargo@1").unwrap(), Ok(facts()))].into() };
+        let catalog = Catalog { plugins: [(Uses::parse("cargo@1").unwrap(), Ok(facts()))].into(), pins: None };
         let operator = Operator { tools: [ToolName::new("rust").unwrap()].into(), ..Operator::default() };
         let situation = Situation { operator: &operator, tier: Tier::Protected, reference: None, secrets: None };
         check(&source, &definition, &catalog, &situation)

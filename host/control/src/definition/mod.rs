@@ -3,13 +3,15 @@
 
 mod check;
 mod grants;
+mod lock;
 mod policy;
 mod read;
 mod reader;
 mod source;
 mod syntax;
 
-pub use check::{Catalog, Checked, PluginFacts, StageFacts, check, table};
+pub use check::{Catalog, Checked, PluginFacts, StageFacts, check, is_pinned, table};
+pub use lock::{LOCK_FILE, read_lock, write_lock};
 pub use policy::{PolicyFile, read_policy};
 pub use read::read;
 pub use source::{Diagnostic, NotText, Source, decode};

@@ -3,6 +3,7 @@
 //! ```toml
 //! reach = ["10.1.0.0/16"]             # private networks that requests and tools may reach
 //! allow_unsandboxed_tools = false
+//! require_pins = false                # whether a pipeline has to have a `slipway.lock`
 //!
 //! [networks]                          # lists of hosts for `grant.tools.NAME.network`
 //! crates = ["mirror.example:8443"]
@@ -31,6 +32,7 @@ use slipway_domain::grant::host::HostRule;
 use slipway_domain::grant::http::HttpRule;
 use slipway_domain::grant::{Allowed, ByTier, Operator, Policy, Tier};
 use slipway_domain::name::InvalidName;
+use slipway_domain::pin::Need;
 use std::collections::BTreeMap;
 
 /// What the policy file says.
@@ -44,6 +46,8 @@ pub struct PolicyFile {
     pub reach: Reach,
     /// Whether tools run where the kernel cannot isolate them.
     pub allow_unsandboxed_tools: bool,
+    /// Whether plugins have to be pinned.
+    pub pins: Need,
 }
 
 impl Default for PolicyFile {
@@ -53,6 +57,7 @@ impl Default for PolicyFile {
             networks: Operator::known_networks(),
             reach: Reach::default(),
             allow_unsandboxed_tools: false,
+            pins: Need::default(),
         }
     }
 }
@@ -67,7 +72,8 @@ const TIERS: [&str; 3] = [Tier::Untrusted.as_str(), Tier::Trusted.as_str(), Tier
 impl Reader<'_> {
     fn policy(&mut self, at: &At<'_>) -> PolicyFile {
         let [untrusted, trusted, protected] = TIERS;
-        self.known(at, &["reach", "allow_unsandboxed_tools", "networks", untrusted, trusted, protected, "pipelines"]);
+        let keys = ["reach", "allow_unsandboxed_tools", "require_pins", "networks"];
+        self.known(at, &[&keys[..], &[untrusted, trusted, protected, "pipelines"]].concat());
         let mut networks = Operator::known_networks();
         if let Some(lists) = self.table(at, "networks") {
             let names: Vec<&str> = lists.table.iter().map(|(key, _)| key).collect();
@@ -97,6 +103,7 @@ impl Reader<'_> {
             networks,
             reach: Reach(self.each(at, "reach", Range::parse)),
             allow_unsandboxed_tools: self.boolean(at, "allow_unsandboxed_tools").unwrap_or(false),
+            pins: if self.boolean(at, "require_pins") == Some(true) { Need::Every } else { Need::AsWritten },
         }
     }
 
@@ -157,6 +164,8 @@ mod tests {
         let read = read_policy("").1.unwrap();
         assert_eq!(read.policy, Policy::nothing());
         assert!(!read.allow_unsandboxed_tools);
+        assert_eq!(read.pins, Need::AsWritten);
+        assert_eq!(read_policy("require_pins = true").1.unwrap().pins, Need::Every);
     }
 
     #[test]
@@ -170,6 +179,7 @@ mod tests {
             ("[networks]\n\"a.b\" = []", "invalid-name", 2),
             ("[pipelines.a.all]\ntools = []", "unknown-key", 1),
             ("allow_unsandboxed_tools = 1", "wrong-type", 1),
+            ("require_pins = \"always\"", "wrong-type", 1),
             ("[trusted", "syntax", 1),
         ] {
             let found = read_policy(text).1.unwrap_err();

@@ -76,7 +76,7 @@ fn anything() -> serde_json::Value {
 
 /// What the host takes a plugin for. The kind and the imports are those of its bytes; its
 /// own word adds its name, its config schema, and what it asks for.
-pub fn facts(description: &Description, digest: &Digest) -> Result<PluginFacts, String> {
+pub fn facts(description: &Description, digest: &Digest, size: u64) -> Result<PluginFacts, String> {
     let described = description.0.clone()?;
     let kind = Kind::parse(&described.kind).ok_or_else(|| format!("a worker found kind `{}`", described.kind))?;
     let no_document = |error| format!("`describe` returned no document of a plugin: {error}");
@@ -128,7 +128,7 @@ pub fn facts(description: &Description, digest: &Digest) -> Result<PluginFacts, 
         requests.push(Request { interface, names: asked.names, network, read: asked.read, why });
     }
     let plugin = Plugin { name: document.name, version: document.version, kind, imports, requests };
-    Ok(PluginFacts { plugin, digest: digest.clone(), config_schema: document.config_schema })
+    Ok(PluginFacts { plugin, digest: digest.clone(), size, config_schema: document.config_schema })
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
             imports: vec!["slipway:stage/tools@0.1.0".into(), "wasi:io/error@0.2.6".into()],
             text: text.into(),
         };
-        facts(&Description(Ok(described)), &Digest::new(format!("sha256:{:064}", 0)).unwrap())
+        facts(&Description(Ok(described)), &Digest::new(format!("sha256:{:064}", 0)).unwrap(), 10)
     }
 
     #[test]

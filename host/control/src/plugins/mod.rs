@@ -10,7 +10,7 @@ pub use describe::{Description, facts};
 
 use crate::blobs::{self, Blobs};
 use crate::clock;
-use crate::definition::{Catalog, PluginFacts};
+use crate::definition::{Catalog, PluginFacts, is_pinned};
 use crate::git::{self, Git, Location};
 use crate::store::{CommitError, Store, Write};
 use bytes::Bytes;
@@ -18,9 +18,10 @@ use slipway_domain::Digest;
 use slipway_domain::Revision;
 use slipway_domain::check::Resolution;
 use slipway_domain::definition::Uses;
+use slipway_domain::pin::Pins;
 use slipway_protocol::lease::Component;
 use slipway_protocol::message::{Description as Described, Undescribed};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -119,14 +120,15 @@ impl Plugins {
         git: &Git,
         location: &Location,
         revision: &Revision,
+        pins: Option<Pins>,
     ) -> Result<Catalog, Error> {
-        let mut catalog = Catalog::default();
+        let mut catalog = Catalog { plugins: BTreeMap::new(), pins };
         for uses in uses {
             if catalog.plugins.contains_key(uses) {
                 continue;
             }
             let found = match uses {
-                Uses::Named { name, .. } => self.named(uses, name).await?,
+                Uses::Named { name, .. } => self.named(uses, name, catalog.pins.as_ref()).await?,
                 Uses::Path(path) => self.in_repository(git, location, revision, path).await?,
             };
             catalog.plugins.insert(uses.clone(), found);
@@ -134,11 +136,16 @@ impl Plugins {
         Ok(catalog)
     }
 
-    async fn named(&self, uses: &Uses, name: &str) -> Result<Result<PluginFacts, Resolution>, Error> {
-        // The file's name is tried first, so that one plugin in use is looked at alone.
+    async fn named(
+        &self,
+        uses: &Uses,
+        name: &str,
+        pins: Option<&Pins>,
+    ) -> Result<Result<PluginFacts, Resolution>, Error> {
+        // The pinned one is tried first, then the file's name, so that one plugin in use is looked at alone.
         let mut available = Vec::new();
         let mut order: Vec<&(String, Digest)> = self.built_in.iter().collect();
-        order.sort_by_key(|(file, _)| file != name);
+        order.sort_by_key(|(file, digest)| (!is_pinned(pins, uses, digest), file != name));
         for (file, digest) in order {
             match self.facts(file, digest).await?.as_ref() {
                 Ok(facts) if uses.accepts(&facts.plugin.name, &facts.plugin.version) => return Ok(Ok(facts.clone())),
@@ -176,6 +183,7 @@ impl Plugins {
         if let Some(known) = self.state.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest) {
             return Ok(Arc::clone(known));
         }
+        let size = self.blobs.size(digest).await?.unwrap_or(0);
         let description = match self.store.plugin(digest.as_str()).await?.and_then(|text| Description::from_json(&text))
         {
             Some(description) => description,
@@ -189,7 +197,6 @@ impl Plugins {
                         return Err(Error::NotNow { plugin: name.to_owned(), reason });
                     }
                 };
-                let size = self.blobs.size(digest).await?.unwrap_or(0);
                 let write = Write::Plugin {
                     digest: digest.to_string(),
                     size,
@@ -201,7 +208,7 @@ impl Plugins {
                 description
             }
         };
-        let facts = Arc::new(facts(&description, digest));
+        let facts = Arc::new(facts(&description, digest, size));
         let mut known = self.state.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= KNOWN_MAX {
             // The store still has them.

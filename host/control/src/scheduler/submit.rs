@@ -3,7 +3,7 @@
 
 use super::active::{Active, Pipeline};
 use super::{OPEN_RUNS_MAX, Scheduler, now};
-use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, check, decode, read, table};
+use crate::definition::{BYTES_MAX, Checked, Diagnostic, FILE, LOCK_FILE, check, decode, read, read_lock, table};
 use crate::git::{self, InvalidLocation, Location, Resolved};
 use crate::store::rows::{EventRecord, PipelineRow, RunRow};
 use crate::store::{CommitError, Submission, Submitted, Ticket, Write};
@@ -147,8 +147,15 @@ impl Scheduler {
             };
             return Err(invalid(source.locate_all(&[problem])));
         }
+        let pins = match self.git.read(location, revision, LOCK_FILE, BYTES_MAX as u64).await? {
+            Some(file) => {
+                let read = read_lock(&String::from_utf8_lossy(&file));
+                Some(read.map_err(|problem| invalid(source.locate_all(&[problem])))?)
+            }
+            None => None,
+        };
         let uses: Vec<_> = definition.stages.iter().map(|stage| stage.uses.clone()).collect();
-        let catalog = self.plugins.catalog(&uses, &self.git, location, revision).await?;
+        let catalog = self.plugins.catalog(&uses, &self.git, location, revision, pins).await?;
         let (operator, reference) = (Arc::clone(&self.operator), reference.clone());
         let secrets = self.secrets.set_of(name).await?;
         // Where computing is allowed: schemas and values are somebody else's.

@@ -8,6 +8,7 @@ use super::http::HttpRule;
 use super::{Interface, Tier};
 use crate::definition::Pattern;
 use crate::name::{PipelineName, ToolName};
+use crate::pin::Need;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is allowed, in one tier or one pipeline.
@@ -109,6 +110,8 @@ pub struct Operator {
     pub networks: BTreeMap<String, Vec<HostRule>>,
     /// What is allowed.
     pub policy: Policy,
+    /// Whether plugins have to be pinned.
+    pub pins: Need,
 }
 
 impl Operator {
