@@ -13,6 +13,7 @@ mod output;
 mod table;
 
 use clap::Parser;
+use slipway_worker::tools;
 use std::process::ExitCode;
 
 /// The first file descriptor that is not one of the standard streams.
@@ -22,10 +23,13 @@ fn main() -> ExitCode {
     // What was left open by whoever started this would be open in every program that it starts:
     // a folder's descriptor is a way out of any sandbox.
     close_fds::set_fds_cloexec(FIRST_AFTER_STANDARD_STREAMS, &[]);
-    // The first program in a tool's sandbox: nothing else of this one is there.
+    // The programs around a tool's sandbox: they have no options, and nothing else of this one is there.
     let mut words = std::env::args();
-    if words.nth(1).as_deref() == Some(slipway_worker::tools::init::COMMAND) {
-        return slipway_worker::tools::init::main(&words.collect::<Vec<_>>());
+    match words.nth(1).as_deref() {
+        Some(tools::init::COMMAND) => return tools::init::main(&words.collect::<Vec<_>>()),
+        Some(tools::cgroup::COMMAND) => return tools::cgroup::enter(&words.collect::<Vec<_>>()),
+        Some(tools::launcher::COMMAND) => return tools::launcher::main(),
+        Some(_) | None => {}
     }
     let args = match args::Args::try_parse() {
         Ok(args) => args,

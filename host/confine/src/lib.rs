@@ -1,5 +1,6 @@
-//! What a process gives up before it runs what is not trusted. Nothing here can be taken back, and
-//! whatever the process starts has given it up too.
+//! What a process gives up before it runs what is not trusted. Nothing here can be taken back, and all of
+//! it holds for what the process starts afterwards.
 
-#[cfg(target_os = "linux")]
+pub mod files;
+pub mod process;
 pub mod system_calls;

@@ -20,6 +20,9 @@ pub enum Error {
     /// The kernel does not take it.
     #[error("the kernel takes no filter of system calls (seccomp)")]
     Kernel(#[source] seccompiler::Error),
+    /// It is built without.
+    #[error("the kernel takes no filter of system calls (seccomp)")]
+    Off,
     /// Not on this kind of processor.
     #[error("there is no filter of system calls for this processor")]
     Processor(#[source] seccompiler::BackendError),
@@ -108,6 +111,9 @@ const MISSING: &[libc::c_long] = &[
     libc::SYS_clone3,
 ];
 
+/// Where a kernel with filters says what they can do (seccomp(2)).
+const ACTIONS: &str = "/proc/sys/kernel/seccomp/actions_avail";
+
 /// What puts characters into a terminal's input, as if they were typed (CVE-2017-5226).
 const TERMINAL_INPUT: [u64; 2] = [libc::TIOCSTI, libc::TIOCLINUX];
 
@@ -133,6 +139,14 @@ pub fn refuse() -> Result<(), Error> {
         seccompiler::apply_filter(&program).map_err(Error::Kernel)?;
     }
     Ok(())
+}
+
+/// Whether the kernel can do it.
+pub fn check() -> Result<(), Error> {
+    if !std::path::Path::new(ACTIONS).exists() {
+        return Err(Error::Off);
+    }
+    missing().and(refused()).map(drop)
 }
 
 fn missing() -> Result<BpfProgram, Error> {

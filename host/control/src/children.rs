@@ -48,6 +48,8 @@ pub struct WorkerOrders {
     pub slots: u32,
     /// Its folder.
     pub folder: PathBuf,
+    /// What of the machine its tools may be shown.
+    pub shown: Vec<PathBuf>,
 }
 
 /// The orders of the app host.
@@ -79,6 +81,8 @@ pub struct Program {
     pub path: PathBuf,
     /// The folder for what children keep.
     pub folder: PathBuf,
+    /// What of the machine tools are shown, by the operator's configuration.
+    pub shown: Vec<PathBuf>,
     /// What children log (`SLIPWAY_LOG`), when it is not what they do by themselves.
     pub log: Option<String>,
 }
@@ -148,6 +152,7 @@ pub async fn keep_worker(
             name: name.clone(),
             slots,
             folder: program.folder.join("worker"),
+            shown: program.shown.clone(),
         };
         let began = tokio::time::Instant::now();
         match start(&program, "worker", &orders).await {

@@ -30,7 +30,7 @@ pub struct Config {
 }
 
 /// A toolchain entry.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tool {
     /// The folder of the toolchain on this machine; seen inside as `/tools/<name>`.
@@ -46,9 +46,41 @@ pub struct Tool {
     /// Folders that outlive the stage: below `/cache/`, or one folder of `/work`.
     #[serde(default)]
     pub caches: Vec<String>,
-    /// The most memory that one process may take, in MiB; 0 for no limit.
+    /// The most memory that one process may take, in MiB, and where the worker can make control groups all of
+    /// them together; 0 for three quarters of the machine's together.
     #[serde(default)]
     pub memory_mib_max: u64,
+    /// The most processes and threads at the same time.
+    #[serde(default = "processes_max")]
+    pub processes_max: u64,
+    /// The most that the workspace and the caches may take of the disk, in MiB; 0 for no limit.
+    #[serde(default = "disk_mib_max")]
+    pub disk_mib_max: u64,
+}
+
+impl Default for Tool {
+    fn default() -> Self {
+        Self {
+            root: PathBuf::new(),
+            programs: BTreeMap::new(),
+            env: BTreeMap::new(),
+            read: Vec::new(),
+            caches: Vec::new(),
+            memory_mib_max: 0,
+            processes_max: processes_max(),
+            disk_mib_max: disk_mib_max(),
+        }
+    }
+}
+
+/// As many as a build on a machine with many processors needs, and far less than the kernel has.
+const fn processes_max() -> u64 {
+    4_096
+}
+
+/// Large builds of compiled languages stay below it.
+const fn disk_mib_max() -> u64 {
+    32 << 10
 }
 
 impl Default for Config {
@@ -203,7 +235,7 @@ fn find_rust() -> Option<Tool> {
         .into(),
         read: Vec::new(),
         caches: vec!["/cache/cargo".into(), "target".into()],
-        memory_mib_max: 0,
+        ..Tool::default()
     })
 }
 

@@ -208,7 +208,8 @@ pub async fn run(options: Options, ready: impl FnOnce(&Running), stop: Cancellat
             expiring.expire();
         }
     });
-    let program = Program { path: program, folder: data.clone(), log: children_log };
+    let shown = config.tools.values().flat_map(|tool| std::iter::once(&tool.root).chain(&tool.read)).cloned().collect();
+    let program = Program { path: program, folder: data.clone(), shown, log: children_log };
     let (bound, mut listens) = watch::channel(None);
     let kept_apps = children::keep_apps(
         program.clone(),

@@ -248,6 +248,15 @@ pub struct ToolPlan {
     pub caches: Vec<Cache>,
     /// The most memory that one process may take, in bytes.
     pub memory_bytes_max: u64,
+    /// The most processes and threads that it and all that it starts may have at the same time.
+    #[serde(default)]
+    pub processes_max: u64,
+    /// The most that its workspace and caches may take of the disk, in bytes; 0 for no limit.
+    #[serde(default)]
+    pub disk_bytes_max: u64,
+    /// Whether it runs on a machine that cannot keep it in a sandbox.
+    #[serde(default)]
+    pub allow_unsandboxed: bool,
     /// The secrets that it gets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<ToolSecret<Confidential>>,

@@ -19,6 +19,7 @@ use slipway_worker::runtime::execute::execute;
 use slipway_worker::runtime::wit::v0::Failure;
 use slipway_worker::session::Session;
 use slipway_worker::tools::Tools;
+use slipway_worker::tools::launcher::Launcher;
 use slipway_worker::transfer::Transfer;
 use slipway_worker::workspace::Workspace;
 use std::error::Error;
@@ -85,7 +86,7 @@ impl Stage {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         // Nothing is said to anybody, and a stage that does nothing needs no folders.
         let transfer = Transfer::new("http://127.0.0.1:9", "", folder.join("received"))?;
-        let tools = Tools::new(folder.to_owned(), folder.join("init"));
+        let tools = Tools::new(folder.to_owned(), Launcher::none());
         let lease = lease(ready.shape.kind, export, &digest);
         Ok(Self { components, ready, runtime, lease, transfer, tools, folder: folder.to_owned() })
     }

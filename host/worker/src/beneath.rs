@@ -42,6 +42,17 @@ impl Root {
         openat2(&self.0, path, flags, Mode::empty(), resolve).is_ok()
     }
 
+    /// What a path stands for: the numbers of its device and its file. No link on the way is followed.
+    pub fn identify(&self, path: &str) -> io::Result<(u64, u64)> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let found = rustix::fs::fstat(openat2(&self.0, path, flags, Mode::empty(), resolve)?)?;
+        match rustix::fs::FileType::from_raw_mode(found.st_mode) {
+            rustix::fs::FileType::Symlink => Err(refused()),
+            _ => Ok((found.st_dev, found.st_ino)),
+        }
+    }
+
     /// Makes a new file and the folders above it. No link is followed, and a name that is
     /// there already is refused.
     pub fn create(&self, path: &str, executable: bool) -> io::Result<File> {

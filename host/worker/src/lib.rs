@@ -5,6 +5,7 @@
 
 pub mod beneath;
 mod clock;
+pub mod confine;
 pub mod link;
 pub mod log;
 pub mod outbox;

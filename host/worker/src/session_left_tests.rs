@@ -1,6 +1,7 @@
 //! From when a stage's time counts, and what it reads of what it has left itself.
 
 use super::*;
+use crate::tools::launcher::Launcher;
 use slipway_protocol::lease::{Component, Limits};
 use tokio::runtime::Handle;
 
@@ -40,7 +41,7 @@ fn session(folder: &std::path::Path) -> Arc<Session> {
     let log = Log::new(Arc::clone(&outbox), 0, Handle::current());
     let transfer = Transfer::new("http://127.0.0.1:9", "", folder.join("received")).unwrap();
     let workspace = Workspace::new(folder, transfer.clone(), &lease);
-    let tools = Tools::new(folder.to_owned(), folder.join("init"));
+    let tools = Tools::new(folder.to_owned(), Launcher::none());
     Session::new(lease, Kind::Deploy, outbox, log, transfer, workspace, tools)
 }
 

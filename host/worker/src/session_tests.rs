@@ -1,4 +1,5 @@
 use super::*;
+use crate::tools::launcher::Launcher;
 use slipway_protocol::FromWorker;
 use slipway_protocol::lease::{Artifact, Component, Input, Limits};
 use slipway_protocol::message::Body;
@@ -49,7 +50,7 @@ impl Bench {
         let log = Log::new(Arc::clone(&outbox), 1 << 20, Handle::current());
         let transfer = Transfer::new("http://127.0.0.1:9", "", folder.path().join("received")).unwrap();
         let workspace = Workspace::new(folder.path(), transfer.clone(), &lease());
-        let tools = Tools::new(folder.path().to_owned(), folder.path().join("init"));
+        let tools = Tools::new(folder.path().to_owned(), Launcher::none());
         let session = Session::new(lease(), Kind::Test, Arc::clone(&outbox), log, transfer, workspace, tools);
         Self { session, outbox, said, _folder: folder }
     }

@@ -1,9 +1,9 @@
 //! The worker: takes leases, runs them, says how they ended.
 
+use crate::confine::Prepared;
 use crate::link::{self, Duties, Identity, Leases, Link};
 use crate::log::Log;
 use crate::outbox::{Outbox, Standing};
-use crate::remove::remove_all;
 use crate::runtime::component::{Components, Ready};
 use crate::runtime::execute::{Ending, describe, execute};
 use crate::session::Session;
@@ -17,7 +17,6 @@ use slipway_domain::plugin::Kind;
 use slipway_protocol::lease::Component;
 use slipway_protocol::message::{Description, Undescribed};
 use slipway_protocol::{FromWorker, Lease, PREPARE_SECONDS_MAX};
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,24 +39,11 @@ pub struct Options {
     pub name: String,
     /// How many leases it takes at once.
     pub slots: u32,
-    /// The folder for workspaces, caches and compiled code.
-    pub folder: PathBuf,
-    /// The program that starts inside a tool's sandbox; see [`crate::tools::init`].
-    pub sandbox_init: PathBuf,
 }
 
 /// Why a worker stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The folder cannot be used.
-    #[error("cannot use the worker's folder `{}`", folder.display())]
-    Folder {
-        /// Which.
-        folder: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
     /// The engine cannot be built.
     #[error("cannot start the WebAssembly engine: {0}")]
     Engine(String),
@@ -69,34 +55,24 @@ pub enum Error {
     Link(#[from] link::Error),
 }
 
-/// Runs a worker on this thread until `stop` is cancelled or control refuses it.
-pub fn run(options: Options, stop: &CancellationToken) -> Result<(), Error> {
-    let folder = |source| Error::Folder { folder: options.folder.clone(), source };
-    std::fs::create_dir_all(&options.folder).map_err(folder)?;
-    // What an earlier process left half-done is of no use to anybody, and does not keep this
-    // one from its work: each attempt has a folder of a new name.
-    for part in ["work", "sandboxes"] {
-        let left = options.folder.join(part);
-        if let Err(error) = remove_all(&left) {
-            tracing::warn!(folder = %left.display(), %error, "cannot remove what an earlier worker left");
-        }
-    }
-    std::fs::create_dir_all(options.folder.join("code")).map_err(folder)?;
+/// Runs a worker that was made ready on this thread until `stop` is cancelled or control refuses it.
+pub fn run(options: Options, prepared: Prepared, stop: &CancellationToken) -> Result<(), Error> {
+    let Prepared { folder, launcher } = prepared;
     let components =
-        Components::new(Some(&options.folder.join("code"))).map_err(|error| Error::Engine(format!("{error:#}")))?;
+        Components::new(Some(&folder.join("code"))).map_err(|error| Error::Engine(format!("{error:#}")))?;
     let guests = tokio::runtime::Builder::new_multi_thread()
         .thread_name("guests")
         .enable_all()
         .build()
         .map_err(|error| Error::Start(error.into()))?;
-    let transfer = Transfer::new(&options.control, &options.token, options.folder.join("received"))
+    let transfer = Transfer::new(&options.control, &options.token, folder.join("received"))
         .map_err(|error| Error::Start(error.into()))?;
     let watchdog = Watchdog::start().map_err(|error| Error::Start(error.into()))?;
     let worker = Worker(Arc::new(Inner {
         components: Arc::new(components),
         transfer,
-        tools: Tools::new(options.folder.clone(), options.sandbox_init),
-        work: options.folder.join("work"),
+        tools: Tools::new(folder.clone(), launcher),
+        work: folder.join("work"),
         guests: guests.handle().clone(),
         watchdog,
     }));

@@ -116,6 +116,11 @@ pub(crate) struct Worker {
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data: Option<PathBuf>,
 
+    /// A folder of this machine that tools may be shown, read-only, when the server's configuration says so. May be
+    /// given several times [default: /usr, /opt, /nix/store and the toolchains of rustup].
+    #[arg(long = "tool-path", value_name = "FOLDER")]
+    pub(crate) tool_paths: Vec<PathBuf>,
+
     /// How many stages to run at once.
     #[arg(long, value_name = "COUNT", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) slots: u32,

@@ -5,6 +5,8 @@ use super::serve::config;
 use crate::{built_in, exit, output};
 use serde_json::json;
 use slipway_control::config::Tool;
+use slipway_worker::tools::cgroup::Groups;
+use slipway_worker::tools::layers::Missing;
 use slipway_worker::tools::{Availability, probe};
 use std::path::Path;
 use std::process::ExitCode;
@@ -24,6 +26,7 @@ pub(super) async fn run(file: Option<&Path>, as_json: bool) -> anyhow::Result<Ex
     let findings = [
         ("git", git()),
         ("tool sandbox", sandbox()),
+        ("tool limits", limits()),
         ("rust toolchain", toolchain(rust.as_ref())),
         ("rust doc tests", doc_tests(rust.as_ref())),
         ("built-in plugins", plugins().await),
@@ -61,10 +64,19 @@ fn git() -> Finding {
 }
 
 fn sandbox() -> Finding {
-    match probe() {
-        Availability::Available => Finding::Good("bubblewrap makes sandboxes here".into()),
-        Availability::Missing { what, hint } => Finding::Bad { what, hint },
+    let Availability(missing) = probe();
+    if missing.is_empty() {
+        return Finding::Good("namespaces, Landlock and seccomp keep tools to their own".into());
     }
+    let list = |of: fn(&Missing) -> &String| missing.iter().map(|one| of(one).as_str()).collect::<Vec<_>>().join("; ");
+    Finding::Bad { what: list(|missing| &missing.what), hint: list(|missing| &missing.hint) }
+}
+
+fn limits() -> Finding {
+    let counted = |by_group: bool| if by_group { "by control groups" } else { "for each process" };
+    let (processes, memory) = Groups::find().counts();
+    let processes = if processes { counted(true) } else { "by looking at them" };
+    Finding::Good(format!("memory is limited {}, processes {processes}", counted(memory)))
 }
 
 /// Whether tests in the documentation can run: `cargo-test@1` runs them where there is a

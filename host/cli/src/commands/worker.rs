@@ -9,32 +9,51 @@ use anyhow::Context;
 use serde::de::DeserializeOwned;
 use slipway_control::children::{AppsOrders, AppsReady, WorkerOrders};
 use slipway_domain::AppName;
+use slipway_worker::confine;
 use std::io::{BufRead, Read};
+use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 pub(super) fn run(args: Worker) -> anyhow::Result<()> {
-    let sandbox_init = std::env::current_exe().context("cannot find this program's own file")?;
-    let stop = CancellationToken::new();
-    let options = if args.embedded {
-        let WorkerOrders { control, token, name, slots, folder } = orders()?;
-        stop_with_parent(stop.clone())?;
-        slipway_worker::Options { control, token, name, slots, folder, sandbox_init }
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let (options, folder, shown) = if args.embedded {
+        let WorkerOrders { control, token, name, slots, folder, shown } = orders()?;
+        (slipway_worker::Options { control, token, name, slots }, folder, shown)
     } else {
         check_server(&args.server)?;
         let token = files::token(&args.token_file.unwrap_or_default(), TOKEN)?;
-        slipway_worker::Options {
+        let options = slipway_worker::Options {
             control: args.server.trim_end_matches('/').to_owned(),
             token,
             name: format!("worker-{}-{}", std::process::id(), some_bits()),
             slots: args.slots,
-            folder: whole(&args.data.unwrap_or_else(|| default_data().join("remote-worker")))?,
-            sandbox_init,
-        }
+        };
+        let folder = whole(&args.data.unwrap_or_else(|| default_data().join("remote-worker")))?;
+        let shown = args.tool_paths.iter().map(|path| whole(path)).collect::<Result<Vec<_>, _>>()?;
+        (options, folder, if shown.is_empty() { toolchains() } else { shown })
     };
-    if !args.embedded {
+    // Before there is another thread, which would not be held by it.
+    let prepared = confine::prepare(&folder, &program, shown).map_err(|error| match &error {
+        confine::Error::Folder { .. } => Told::errored("no-folder", error.to_string()).because(error),
+        confine::Error::Launcher(_) | confine::Error::Confine(_) => {
+            Told::errored("not-started", error.to_string()).because(error)
+        }
+    })?;
+    let stop = CancellationToken::new();
+    if args.embedded {
+        stop_with_parent(stop.clone())?;
+    } else {
         stop_with_signal(stop.clone())?;
     }
-    slipway_worker::run(options, &stop).map_err(told)
+    slipway_worker::run(options, prepared, &stop).map_err(told)
+}
+
+/// Where toolchains usually are.
+fn toolchains() -> Vec<PathBuf> {
+    let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let own = home.into_iter().flat_map(|home| [".rustup/toolchains", ".cargo/bin"].map(|path| home.join(path)));
+    let named = std::env::var_os("SLIPWAY_RUST_TOOLCHAIN").map(PathBuf::from);
+    ["/usr", "/opt", "/nix/store"].map(PathBuf::from).into_iter().chain(own).chain(named).collect()
 }
 
 /// How a worker gets a token.
@@ -50,10 +69,7 @@ fn told(error: slipway_worker::Error) -> anyhow::Error {
         slipway_worker::Error::Link(slipway_worker::link::Error::NotAccepted { status: 403, .. }) => {
             Some(Told::refused("forbidden", "this token is not one of role `worker`"))
         }
-        slipway_worker::Error::Link(_)
-        | slipway_worker::Error::Folder { .. }
-        | slipway_worker::Error::Engine(_)
-        | slipway_worker::Error::Start(_) => None,
+        slipway_worker::Error::Link(_) | slipway_worker::Error::Engine(_) | slipway_worker::Error::Start(_) => None,
     };
     match refused {
         Some(told) => told.hint(TOKEN).because(error),

@@ -1,21 +1,28 @@
 //! Native tools: a granted program, by the operator's plan, in a sandbox that dies with
 //! the stage.
 
+mod bare;
 pub mod cache;
+pub mod cgroup;
 pub mod init;
+pub mod launcher;
+pub mod layers;
 pub mod network;
 pub mod process;
+mod quota;
 mod relay;
 pub mod sandbox;
 
+pub use layers::{Availability, probe};
 pub use process::{ToolEvent, ToolProcess};
-pub use sandbox::{Availability, probe};
 
 use crate::runtime::wit::v0::slipway::stage::tools::Command;
 use crate::session::Session;
 use cache::Caches;
+use launcher::{Launcher, Order};
 use network::Proxy;
 use process::Input;
+use sandbox::Words;
 use slipway_protocol::call::ToolPlan;
 use slipway_protocol::outcome::Failure;
 use slipway_protocol::secret::{Place, ToolSecret};
@@ -32,16 +39,15 @@ const WORDS_BYTES_MAX: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Tools {
     folder: PathBuf,
-    init: PathBuf,
+    launcher: Launcher,
     caches: Arc<Caches>,
 }
 
 impl Tools {
-    /// Tools whose caches live below `folder`. `init` is the program that starts inside the
-    /// sandbox and starts the tool: this program itself, with [`init::COMMAND`].
-    pub fn new(folder: PathBuf, init: PathBuf) -> Self {
+    /// Tools whose caches live below `folder`, and which `launcher` starts.
+    pub fn new(folder: PathBuf, launcher: Launcher) -> Self {
         let caches = Arc::new(Caches::new(folder.join("caches")));
-        Self { folder, init, caches }
+        Self { folder, launcher, caches }
     }
 
     /// Starts a tool for a guest.
@@ -67,16 +73,7 @@ impl Tools {
                 binds.push((bind, cache.to.clone()));
             }
         }
-        let layout = sandbox::Layout {
-            work: &work,
-            inputs: &session.workspace.inputs(),
-            scratch: &scratch,
-            init: &self.init,
-            caches: &binds,
-            plan: &plan,
-            command: &command,
-        };
-        let program = sandbox::command(&layout)?;
+        sandbox::prepare(&scratch).map_err(host)?;
         let mut stdin = Zeroizing::new(command.stdin.clone());
         for ToolSecret { secret, .. } in plan.secrets.iter().filter(|secret| secret.place == Place::Stdin) {
             stdin.extend_from_slice(secret.expose());
@@ -87,12 +84,32 @@ impl Tools {
         } else {
             None
         };
-        process::spawn(Arc::clone(session), seq, program, scratch, &command.program, Input { stdin, proxy })
+        if plan.allow_unsandboxed {
+            warn_of_no_sandbox(session);
+        }
+        let order = Order {
+            scratch,
+            work,
+            inputs: session.workspace.inputs(),
+            caches: binds,
+            plan,
+            words: Words { args: command.args, env: command.env, directory: command.directory },
+        };
+        let launched = self.launcher.launch(&order, !stdin.is_empty()).await.map_err(host)?;
+        Ok(process::attend(Arc::clone(session), seq, launched, order.scratch, &command.program, Input { stdin, proxy }))
     }
 
     /// Takes back the caches that were lent to an attempt, so that the next one is warm.
     pub fn take_back(&self, session: &Session) {
         self.caches.take_back(&session.workspace.work());
+    }
+}
+
+/// Says in the stage's log what the operator has chosen, where it makes a difference.
+fn warn_of_no_sandbox(session: &Session) {
+    for missing in layers::here().0 {
+        let text = format!("WARNING: this tool runs without a whole sandbox, as the operator allows: {}", missing.what);
+        session.log.write("host", "warn", text, Vec::new());
     }
 }
 

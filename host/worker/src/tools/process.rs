@@ -2,8 +2,9 @@
 //! and its end.
 
 use super::init::Usage;
+use super::launcher::Launched;
 use super::network::Proxy;
-use super::sandbox::{self, Sandbox};
+use super::sandbox;
 use crate::beneath::Root;
 use crate::clock;
 use crate::log::Lines;
@@ -12,13 +13,10 @@ use crate::session::Session;
 use slipway_protocol::call::ToolExit;
 use slipway_protocol::outcome::Failure;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Child;
 use tokio::sync::{Notify, mpsc, watch};
 use zeroize::Zeroizing;
 
@@ -92,26 +90,16 @@ pub struct Input {
     pub proxy: Option<Proxy>,
 }
 
-/// Starts the sandbox. `scratch` is removed with it.
-#[expect(clippy::wildcard_enum_match_arm, reason = "one kind of error has a remedy")]
-pub fn spawn(
+/// Attends to a tool that was launched. `scratch` is removed with it.
+pub fn attend(
     session: Arc<Session>,
     seq: u64,
-    mut program: tokio::process::Command,
+    launched: Launched,
     scratch: PathBuf,
     name: &str,
     Input { stdin, proxy }: Input,
-) -> Result<ToolProcess, Failure> {
-    program.stdin(if stdin.is_empty() { Stdio::null() } else { Stdio::piped() });
-    program.stdout(Stdio::piped()).stderr(Stdio::piped());
+) -> ToolProcess {
     let scratch = Scratch(scratch);
-    let child = program.spawn().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(
-            "sandbox-unavailable",
-            "tools need bubblewrap on the worker, and `bwrap` is not installed: `apt-get install bubblewrap`",
-        ),
-        _ => Failure::new("host", format!("cannot start the sandbox: {error}")),
-    })?;
     let (output_sender, output) = mpsc::channel(PIECES);
     let (exit_sender, exit) = watch::channel(None);
     let kill = Arc::new(Notify::new());
@@ -119,7 +107,7 @@ pub fn spawn(
     let running = Running { session, scratch, source: format!("tool:{name}"), began: clock::instant() };
     let killed = Arc::clone(&kill);
     tokio::spawn(async move {
-        let exit = running.run(child, stdin, output_sender, &killed).await;
+        let exit = running.run(launched, stdin, output_sender, &killed).await;
         if let Some(proxy) = proxy {
             proxy.end().await;
         }
@@ -130,7 +118,7 @@ pub fn spawn(
         }
         exit_sender.send_replace(Some(exit));
     });
-    Ok(ToolProcess { output, exit, kill })
+    ToolProcess { output, exit, kill }
 }
 
 struct Running {
@@ -162,12 +150,12 @@ impl Drop for Scratch {
 impl Running {
     async fn run(
         &self,
-        mut child: Child,
+        mut launched: Launched,
         stdin: Zeroizing<Vec<u8>>,
         output: mpsc::Sender<Output>,
         killed: &Notify,
     ) -> Result<ToolExit, Failure> {
-        let (stdout, stderr, to) = (child.stdout.take(), child.stderr.take(), child.stdin.take());
+        let (stdout, stderr, to) = (launched.stdout.take(), launched.stderr.take(), launched.stdin.take());
         let output_of_stderr = output.clone();
         let write = async {
             if let Some(mut to) = to {
@@ -182,25 +170,17 @@ impl Running {
                 write
             );
         };
-        // Before anything else of the child is looked at: a child that was not waited for keeps
-        // its number.
-        let sandbox = Sandbox::of(&child);
-        let waited = {
-            let ended = async {
-                let ((), status) = tokio::join!(read, child.wait());
-                status
-            };
-            let mut ended = std::pin::pin!(ended);
-            tokio::select! {
-                status = &mut ended => status,
-                () = killed.notified() => {
-                    sandbox.kill();
-                    ended.await
-                }
-            }
-        };
-        let status = waited.map_err(|error| Failure::new("tool-lost", format!("the tool was lost: {error}")))?;
-        Ok(self.exit(status))
+        let ((), ended) = tokio::join!(read, launched.ended(killed.notified()));
+        let ended = ended.map_err(|error| Failure::new("tool-lost", format!("the tool was lost: {error}")))?;
+        if let Some((code, message)) = ended.refused {
+            return Err(Failure::new(code, message));
+        }
+        if let Some(limit) = ended.limit {
+            let message = format!("the tool was ended: {limit}");
+            self.session.log.write("host", "error", message.clone(), Vec::new());
+            return Err(Failure::new("limit", message));
+        }
+        Ok(self.exit(ended.code, ended.signal))
     }
 
     /// Reads one stream to its end.
@@ -233,11 +213,11 @@ impl Running {
         }
     }
 
-    fn exit(&self, status: ExitStatus) -> ToolExit {
+    fn exit(&self, code: Option<i32>, signal: Option<i32>) -> ToolExit {
         let usage = usage(&self.scratch.0);
-        let signal = status.signal().or(usage.signal);
+        let signal = signal.or(usage.signal);
         ToolExit {
-            code: if signal.is_some() { None } else { status.code() },
+            code: if signal.is_some() { None } else { code },
             signal,
             cpu_ms: usage.cpu_ms,
             memory_peak_bytes: usage.memory_peak_bytes,

@@ -7,22 +7,24 @@
 //!
 //! What comes from a guest is data at the end of the arguments: it never becomes an option.
 
-use super::{init, network, relay};
-use crate::runtime::wit::v0::slipway::stage::tools::Command;
+use super::cgroup::{self, Group};
+use super::init::{Confinement, Same};
+use super::launcher::{Order, Settings};
+use super::layers::{BUBBLEWRAP, Layer, Layers};
+use super::{bare, init, network, relay};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
-use slipway_protocol::call::ToolPlan;
-use slipway_protocol::outcome::Failure;
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
+use slipway_confine::files::Files;
 use slipway_protocol::secret::{Place, ToolSecret};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command};
+use std::time::Duration;
 
-/// The program.
-const BUBBLEWRAP: &str = "bwrap";
 /// What of the machine every tool sees, read-only, where it exists.
 const SYSTEM: [&str; 8] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache"];
@@ -30,72 +32,85 @@ const SYSTEM: [&str; 8] =
 const CERTIFICATES: [&str; 3] = ["/etc/ssl/certs", "/etc/ca-certificates", "/etc/pki"];
 /// Size of the folder of secrets, in bytes.
 const SECRETS_BYTES: u64 = 16 << 20;
+/// Size of `/dev/shm`, in bytes.
+const SHARED_BYTES: u64 = 512 << 20;
+/// The folder of the few files that programs expect.
+const ETC: &str = "/etc";
+/// The folder of files with secrets.
+const SECRETS: &str = init::SECRETS;
+/// Where the way to the proxy is, and this program itself.
+const PROXY_FOLDER: &str = "/run/slipway";
 /// Size of `/tmp`, in bytes.
 const TMP_BYTES: u64 = 2 << 30;
 
+/// What of the machine's devices and processes every tool sees.
+const KERNEL: [&str; 2] = ["/proc", "/sys/devices/system/cpu"];
+/// What every tool may write beside its workspace and caches.
+const OWN: [&str; 4] = ["/tmp", "/dev", "/dev/shm", "/home/stage"];
+
+/// What a guest asks a tool to do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Words {
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Variables beside the operator's.
+    pub env: Vec<(String, String)>,
+    /// The folder below `/work` in which it starts.
+    pub directory: String,
+}
+
 /// What a sandbox is laid out from.
 pub struct Layout<'a> {
-    /// The host's folder that is `/work`.
-    pub work: &'a Path,
-    /// The host's folder that is `/inputs`.
-    pub inputs: &'a Path,
-    /// A folder of the host's for this sandbox alone.
-    pub scratch: &'a Path,
-    /// The program that starts first.
-    pub init: &'a Path,
-    /// Host folders of caches, and where they are seen.
-    pub caches: &'a [(PathBuf, String)],
-    /// The operator's plan.
-    pub plan: &'a ToolPlan,
-    /// What the guest asks for.
-    pub command: &'a Command,
-}
-
-/// Whether tools can be sandboxed on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Availability {
-    /// They can.
-    Available,
-    /// They cannot.
-    Missing {
-        /// What is missing.
-        what: String,
-        /// How to mend it.
-        hint: String,
-    },
-}
-
-/// Tries an empty sandbox.
-pub fn probe() -> Availability {
-    let tried = std::process::Command::new(BUBBLEWRAP)
-        .args(["--unshare-all", "--die-with-parent", "--ro-bind", "/", "/", "--", "/bin/true"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .output();
-    match tried {
-        Ok(output) if output.status.success() => Availability::Available,
-        Ok(output) => Availability::Missing {
-            what: format!("bubblewrap cannot make a sandbox: {}", String::from_utf8_lossy(&output.stderr).trim()),
-            hint: "allow unprivileged user namespaces: `sysctl kernel.unprivileged_userns_clone=1`, or see \
-                   `kernel.apparmor_restrict_unprivileged_userns`"
-                .into(),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Availability::Missing {
-            what: "`bwrap` is not installed".into(),
-            hint: "install bubblewrap: `apt-get install bubblewrap` or `dnf install bubblewrap`".into(),
-        },
-        Err(error) => Availability::Missing { what: format!("cannot start `bwrap`: {error}"), hint: String::new() },
-    }
+    /// What the worker has ordered.
+    pub order: &'a Order,
+    /// What the launcher was told first.
+    pub settings: &'a Settings,
+    /// What was looked at of it.
+    pub same: Vec<Same>,
+    /// The layers that are used.
+    pub layers: &'a Layers,
+    /// The control groups of the tool.
+    pub group: Option<&'a Group>,
 }
 
 /// The command that runs the tool.
-pub fn command(layout: &Layout<'_>) -> Result<tokio::process::Command, Failure> {
-    prepare(layout.scratch).map_err(|error| Failure::new("host", format!("cannot prepare the sandbox: {error}")))?;
-    let mut command = tokio::process::Command::new(BUBBLEWRAP);
-    command.args(arguments(layout)).env_clear().env("PATH", "/usr/bin:/bin").kill_on_drop(true);
-    command.envs(environment(layout));
+pub fn command(layout: &Layout<'_>) -> io::Result<Command> {
+    let is_apart = layout.layers.contains(&Layer::Namespaces);
+    let mut words = if is_apart { arguments(layout)? } else { bare::arguments(layout)? };
+    if let Some(group) = layout.group {
+        let mut enter: Vec<OsString> = vec![layout.settings.init.clone().into(), cgroup::COMMAND.into()];
+        enter.extend(group.folders().iter().map(OsString::from));
+        enter.push("--".into());
+        words.splice(0..0, enter);
+    }
+    let mut words = words.into_iter();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).env_clear().env("PATH", "/usr/bin:/bin").envs(environment(layout));
+    if !is_apart {
+        command.current_dir(bare::directory(layout));
+    }
     Ok(command)
+}
+
+/// What the tool is kept to, for [`super::init`].
+fn confinement(layout: &Layout<'_>) -> io::Result<OsString> {
+    let plan = &layout.order.plan;
+    let read = SYSTEM.iter().chain(&KERNEL).chain(&[ETC, SECRETS, PROXY_FOLDER, "/inputs"]).map(PathBuf::from);
+    let certificates = CERTIFICATES.iter().filter(|_| plan.has_network).map(PathBuf::from);
+    let write = OWN.iter().map(PathBuf::from).chain(["/work".into(), init::USAGE.into()]);
+    let confinement = Confinement {
+        memory_bytes_max: plan.memory_bytes_max,
+        processes_max: plan.processes_max,
+        layers: layout.layers.clone(),
+        files: Files {
+            read: read.chain(certificates).chain(plan.binds.iter().map(|bind| PathBuf::from(&bind.to))).collect(),
+            write: write.chain(layout.order.caches.iter().map(|(_, to)| PathBuf::from(to))).collect(),
+            // The network has nothing in it but what the tool itself opens, and the way to the proxy.
+            connect: true,
+        },
+        same: layout.same.clone(),
+    };
+    Ok(serde_json::to_string(&confinement)?.into())
 }
 
 /// What the tool gets in its environment and in files, for [`super::init`] to hand on. It does not
@@ -105,9 +120,12 @@ fn environment(layout: &Layout<'_>) -> Vec<(OsString, OsString)> {
     let variable = |name: &str, value: &[u8]| {
         (OsString::from(format!("{}{name}", init::VARIABLE)), OsString::from_vec(value.to_vec()))
     };
-    let plain = layout.plan.env.iter().chain(&layout.command.env);
-    let plain = plain.map(|(name, value)| variable(name, value.as_bytes()));
-    let secrets = layout.plan.secrets.iter().filter_map(|ToolSecret { secret, place }| match place {
+    let Order { plan, words, .. } = layout.order;
+    let is_apart = layout.layers.contains(&Layer::Namespaces);
+    let seen = |value: &str| if is_apart { value.to_owned() } else { bare::outside(layout, value) };
+    let plain = plan.env.iter().chain(&words.env);
+    let plain = plain.map(|(name, value)| variable(name, seen(value).as_bytes()));
+    let secrets = plan.secrets.iter().filter_map(|ToolSecret { secret, place }| match place {
         Place::Env(name) => Some(variable(name, secret.expose())),
         Place::File(name) => {
             let name = OsString::from(format!("{}{name}", init::FILE));
@@ -115,68 +133,114 @@ fn environment(layout: &Layout<'_>) -> Vec<(OsString, OsString)> {
         }
         Place::Stdin => None,
     });
-    let proxy = relay::VARIABLES.iter().filter(|_| layout.plan.has_network);
+    let proxy = relay::VARIABLES.iter().filter(|_| is_apart && plan.has_network);
     let proxy = proxy.map(|name| variable(name, format!("http://{}", relay::ADDRESS).as_bytes()));
     proxy.chain(plain).chain(secrets).collect()
 }
 
 /// The processes of a started sandbox: bubblewrap outside, and all that is inside.
-pub struct Sandbox(Option<Pid>);
+pub struct Sandbox {
+    /// The process that was started.
+    first: Option<Pid>,
+    /// Whether what is inside has a namespace that ends with its first process.
+    is_apart: bool,
+}
 
 impl Sandbox {
-    /// The sandbox that bubblewrap is the parent of.
-    pub fn of(bubblewrap: &tokio::process::Child) -> Self {
-        let id = bubblewrap.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
+    /// The sandbox that a child is the parent of.
+    pub fn of(child: &Child, is_apart: bool) -> Self {
+        Self { first: i32::try_from(child.id()).ok().and_then(Pid::from_raw), is_apart }
     }
 
     /// Ends all that is inside; bubblewrap ends when nothing of it is left. The kernel ends a
     /// process namespace with its first process, and lets that one go last
-    /// (`pid_namespaces(7)`). Must not be called after bubblewrap was waited for.
+    /// (`pid_namespaces(7)`). Must not be called after the child was waited for.
     pub fn kill(&self) {
-        let Some(bubblewrap) = self.0 else { return };
-        let mut found = false;
-        for first in children(bubblewrap) {
-            // A number alone may be somebody else's by now; a descriptor is not.
-            if let Ok(process) = pidfd_open(first, PidfdFlags::empty())
-                && children(bubblewrap).contains(&first)
-            {
-                found |= pidfd_send_signal(&process, Signal::KILL).is_ok();
-            }
+        let Some(outside) = self.first else { return };
+        if !self.is_apart {
+            kill_all_of(outside.as_raw_nonzero().get().unsigned_abs());
         }
+        let found = self.is_apart && kill_children(outside);
         // It has not come to making the sandbox, or the system does not tell: what is inside
         // dies with its parent, a moment later.
-        if !found && let Err(error) = kill_process(bubblewrap, Signal::KILL) {
+        if !found && let Err(error) = kill_process(outside, Signal::KILL) {
             tracing::debug!(%error, "cannot end a sandbox");
         }
+    }
+}
+
+/// Ends the children of a process. `false` when there are none.
+fn kill_children(of: Pid) -> bool {
+    let mut found = false;
+    for first in children(of) {
+        // A number alone may be somebody else's by now; a descriptor is not.
+        if let Ok(process) = pidfd_open(first, PidfdFlags::empty())
+            && children(of).contains(&first)
+        {
+            found |= pidfd_send_signal(&process, Signal::KILL).is_ok();
+        }
+    }
+    found
+}
+
+/// How often what was started meanwhile is looked for.
+const ROUNDS: u32 = 100;
+
+/// Ends all that a process has started, and what they have: what loses its parent comes to the process,
+/// which adopts orphans.
+pub(super) fn kill_all_of(id: u32) {
+    let Some(outside) = i32::try_from(id).ok().and_then(Pid::from_raw) else { return };
+    for _ in 0..ROUNDS {
+        if !kill_children(outside) {
+            return;
+        }
+        // They are still there until somebody has waited for them.
+        let _none_yet = rustix::process::wait(WaitOptions::NOHANG).is_err();
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
 /// The children of a process (`proc_pid_task(5)`), none if the system does not tell.
 fn children(of: Pid) -> Vec<Pid> {
     let id = of.as_raw_nonzero();
-    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-    children.split_whitespace().filter_map(|id| id.parse().ok().and_then(Pid::from_raw)).collect()
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let of_task = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+    let all: Vec<String> = tasks.map(of_task).collect();
+    let numbers = all.iter().flat_map(|children| children.split_whitespace());
+    numbers.filter_map(|id| id.parse().ok().and_then(Pid::from_raw)).collect()
 }
 
 /// The name of [`init::USAGE`] in the scratch folder.
 pub const USAGE_FILE: &str = "usage.json";
 
-/// Writes the few files of `/etc` that programs expect.
-fn prepare(scratch: &Path) -> io::Result<()> {
-    let etc = scratch.join("etc");
+/// Makes the folder for one sandbox.
+pub(super) fn prepare(scratch: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(scratch)?;
+    std::fs::write(scratch.join(USAGE_FILE), "")
+}
+
+/// The files of `/etc` that programs expect, in a folder of the worker's that it does not change.
+pub const ETC_FOLDER: &str = "etc";
+/// Their names.
+const ETC_FILES: [&str; 4] = ["passwd", "group", "hosts", "nsswitch.conf"];
+
+/// Writes them. Before the worker runs anything.
+pub fn prepare_etc(folder: &Path) -> io::Result<()> {
+    let etc = folder.join(ETC_FOLDER);
     std::fs::create_dir_all(&etc)?;
-    std::fs::write(scratch.join(USAGE_FILE), "")?;
-    std::fs::write(etc.join("passwd"), "stage:x:1000:1000:stage:/home/stage:/bin/sh\n")?;
-    std::fs::write(etc.join("group"), "stage:x:1000:\n")?;
-    std::fs::write(etc.join("hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
-    std::fs::write(etc.join("nsswitch.conf"), "passwd: files\ngroup: files\nhosts: files\n")?;
-    Ok(())
+    let texts = [
+        "stage:x:1000:1000:stage:/home/stage:/bin/sh\n",
+        "stage:x:1000:\n",
+        "127.0.0.1 localhost\n::1 localhost\n",
+        "passwd: files\ngroup: files\nhosts: files\n",
+    ];
+    ETC_FILES.iter().zip(texts).try_for_each(|(name, text)| std::fs::write(etc.join(name), text))
 }
 
 /// bubblewrap's arguments: the policy first, then the guest's command.
-fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
-    let mut args: Vec<OsString> = Vec::new();
+fn arguments(layout: &Layout<'_>) -> io::Result<Vec<OsString>> {
+    let Order { scratch, work, inputs, caches, plan, words } = layout.order;
+    let mut args: Vec<OsString> = vec![BUBBLEWRAP.into()];
     let mut add =
         |words: &[&dyn AsRef<std::ffi::OsStr>]| args.extend(words.iter().map(|word| word.as_ref().to_owned()));
     add(&[
@@ -198,111 +262,38 @@ fn arguments(layout: &Layout<'_>) -> Vec<OsString> {
         }
     }
     add(&[&"--proc", &"/proc", &"--dev", &"/dev", &"--size", &TMP_BYTES.to_string(), &"--tmpfs", &"/tmp"]);
-    for file in ["passwd", "group", "hosts", "nsswitch.conf"] {
-        add(&[&"--ro-bind", &layout.scratch.join("etc").join(file), &format!("/etc/{file}")]);
+    // A memory of its own for what shares memory, and nothing new among the devices.
+    add(&[&"--size", &SHARED_BYTES.to_string(), &"--tmpfs", &"/dev/shm", &"--remount-ro", &"/dev"]);
+    for file in ETC_FILES {
+        add(&[&"--ro-bind", &layout.settings.folder.join(ETC_FOLDER).join(file), &format!("{ETC}/{file}")]);
     }
     add(&[&"--dir", &"/home/stage"]);
-    for bind in &layout.plan.binds {
+    for bind in &plan.binds {
         add(&[&"--ro-bind", &bind.from, &bind.to]);
     }
-    add(&[&"--ro-bind", &layout.init, &init::PROGRAM]);
-    add(&[&"--bind", &layout.scratch.join(USAGE_FILE), &init::USAGE]);
-    if layout.plan.has_network {
-        add(&[&"--ro-bind", &layout.scratch.join(network::SOCKET), &relay::SOCKET]);
+    add(&[&"--ro-bind", &layout.settings.init, &init::PROGRAM]);
+    add(&[&"--bind", &scratch.join(USAGE_FILE), &init::USAGE]);
+    if plan.has_network {
+        add(&[&"--ro-bind", &scratch.join(network::SOCKET), &relay::SOCKET]);
         for path in CERTIFICATES {
             add(&[&"--ro-bind-try", &path, &path]);
         }
     }
-    add(&[&"--bind", &layout.work, &"/work", &"--ro-bind", &layout.inputs, &"/inputs"]);
-    for (from, to) in layout.caches {
+    add(&[&"--bind", work, &"/work", &"--ro-bind", inputs, &"/inputs"]);
+    for (from, to) in caches {
         add(&[&"--bind", from, to]);
     }
     // In memory: what is in it is gone with the sandbox.
     add(&[&"--perms", &"0700", &"--size", &SECRETS_BYTES.to_string(), &"--tmpfs", &init::SECRETS]);
     add(&[&"--remount-ro", &"/"]);
     // Without the slash at the end that joining nothing makes.
-    let directory: PathBuf = Path::new("/work").join(&layout.command.directory).components().collect();
+    let directory: PathBuf = Path::new("/work").join(&words.directory).components().collect();
     add(&[&"--chdir", &directory]);
-    add(&[&"--", &init::PROGRAM, &init::COMMAND, &layout.plan.memory_bytes_max.to_string(), &layout.plan.program]);
-    args.extend(layout.command.args.iter().map(OsString::from));
-    args
+    add(&[&"--", &init::PROGRAM, &init::COMMAND, &confinement(layout)?, &plan.program]);
+    args.extend(words.args.iter().map(OsString::from));
+    Ok(args)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use slipway_protocol::secret::Confidential;
-
-    #[test]
-    fn what_a_tool_gets_stands_in_no_argument_and_means_nothing_to_bubblewrap() {
-        let secret = |place| ToolSecret { secret: Confidential::new(b"hunter2-hunter2".to_vec()), place };
-        let plan = ToolPlan {
-            env: vec![("LD_LIBRARY_PATH".into(), "/tools/x/lib".into())],
-            secrets: vec![
-                secret(Place::Env("TOKEN".into())),
-                secret(Place::File("key.pem".into())),
-                secret(Place::Stdin),
-            ],
-            ..ToolPlan::default()
-        };
-        let command = Command {
-            tool: "x".into(),
-            program: "x".into(),
-            args: vec![],
-            env: vec![("A".into(), "visible-to-nobody".into())],
-            directory: String::new(),
-            stdin: Vec::new(),
-            details: Vec::new(),
-        };
-        let layout = Layout {
-            work: Path::new("/w"),
-            inputs: Path::new("/i"),
-            scratch: Path::new("/s"),
-            init: Path::new("/init"),
-            caches: &[],
-            plan: &plan,
-            command: &command,
-        };
-        let shown = format!("{:?}", arguments(&layout));
-        assert!(!shown.contains("hunter2") && !shown.contains("visible-to-nobody"), "{shown}");
-        let names: Vec<String> =
-            environment(&layout).into_iter().map(|(name, _)| name.into_string().unwrap()).collect();
-        assert_eq!(
-            names,
-            [
-                "SLIPWAY_TOOL_ENV_LD_LIBRARY_PATH",
-                "SLIPWAY_TOOL_ENV_A",
-                "SLIPWAY_TOOL_ENV_TOKEN",
-                "SLIPWAY_TOOL_FILE_key.pem"
-            ]
-        );
-    }
-
-    proptest! {
-        /// Whatever a guest asks for, the policy is the same, and its words come last as they are.
-        #[test]
-        fn a_guest_never_changes_the_policy(
-            args in proptest::collection::vec(".{0,20}", 0..6),
-            values in proptest::collection::vec(".{0,20}", 0..4),
-        ) {
-            let plan = ToolPlan { program: "/tools/rust/bin/cargo".into(), ..ToolPlan::default() };
-            let with = |args: Vec<String>, env: Vec<(String, String)>| {
-                let command = Command {
-                    tool: "rust".into(), program: "cargo".into(), args, env,
-                    directory: String::new(), stdin: Vec::new(), details: Vec::new(),
-                };
-                arguments(&Layout {
-                    work: Path::new("/w"), inputs: Path::new("/i"), scratch: Path::new("/s"),
-                    init: Path::new("/init"), caches: &[], plan: &plan, command: &command,
-                })
-            };
-            let plain = with(vec![], vec![]);
-            let env: Vec<(String, String)> = values.iter().map(|value| ("NAME".to_owned(), value.clone())).collect();
-            let asked = with(args.clone(), env);
-            let tail: Vec<OsString> = args.iter().map(OsString::from).collect();
-            prop_assert_eq!(&asked[..plain.len()], &plain[..]);
-            prop_assert_eq!(&asked[plain.len()..], &tail[..]);
-        }
-    }
-}
+#[path = "sandbox_tests.rs"]
+mod tests;
