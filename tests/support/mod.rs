@@ -71,6 +71,13 @@ impl Server {
         Self::start_by(within_command(&within), folder, &within, &data, args)
     }
 
+    /// Starts a server by another program, which is given with its arguments.
+    pub fn start_within(within: &[&str], args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        Self::start_by(within_command(within), folder, within, &data, args)
+    }
+
     /// Starts a server whose data folder is given relative to the folder it is started in.
     pub fn start_relative() -> Self {
         let folder = tempfile::tempdir().unwrap();

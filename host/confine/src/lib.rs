@@ -3,4 +3,5 @@
 
 pub mod files;
 pub mod process;
+pub mod service;
 pub mod system_calls;

@@ -3,7 +3,9 @@
 //! Each path comes from a repository, a guest or a tool. `openat2` with
 //! `RESOLVE_BENEATH` refuses `..`, absolute links and races between a check and its use.
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, renameat, symlinkat, unlinkat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, mkdirat, openat, openat2, renameat, symlinkat, unlinkat,
+};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
@@ -47,10 +49,8 @@ impl Root {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
         let found = rustix::fs::fstat(openat2(&self.0, path, flags, Mode::empty(), resolve)?)?;
-        match rustix::fs::FileType::from_raw_mode(found.st_mode) {
-            rustix::fs::FileType::Symlink => Err(refused()),
-            _ => Ok((found.st_dev, found.st_ino)),
-        }
+        let is_link = FileType::from_raw_mode(found.st_mode) == FileType::Symlink;
+        if is_link { Err(refused()) } else { Ok((found.st_dev, found.st_ino)) }
     }
 
     /// Makes a new file and the folders above it. No link is followed, and a name that is

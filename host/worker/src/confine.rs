@@ -6,8 +6,7 @@
 use crate::remove::remove_all;
 use crate::tools::launcher::{Launcher, Settings};
 use crate::tools::sandbox::prepare_etc;
-use slipway_confine::files::{self, Files};
-use slipway_confine::{process, system_calls};
+use slipway_confine::service;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,32 +15,6 @@ const FOLDERS: [&str; 5] = ["work", "sandboxes", "caches", "received", "code"];
 /// What an earlier process left half-done in them is of no use to anybody, and does not keep this one from
 /// its work: each attempt has a folder of a new name.
 const HALF_DONE: [&str; 2] = ["work", "sandboxes"];
-/// What of the machine it reads: libraries, names of hosts, certificates, time zones, itself.
-const READ: [&str; 20] = [
-    "/usr",
-    "/bin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/etc/ssl",
-    "/etc/ca-certificates",
-    "/etc/pki",
-    "/etc/resolv.conf",
-    "/run/systemd/resolve",
-    "/etc/hosts",
-    "/etc/host.conf",
-    "/etc/nsswitch.conf",
-    "/etc/gai.conf",
-    "/etc/services",
-    "/etc/localtime",
-    "/proc",
-    "/sys/devices/system/cpu",
-    "/sys/kernel/mm/transparent_hugepage",
-    "/dev/urandom",
-];
-/// Devices that do nothing.
-const WRITE: [&str; 2] = ["/dev/null", "/dev/zero"];
-
 /// Why a worker cannot be made ready.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -88,16 +61,10 @@ pub fn prepare(folder: &Path, program: &Path, shown: Vec<PathBuf>) -> Result<Pre
     prepare_etc(&folder).map_err(refused)?;
     let settings = Settings { folder: folder.clone(), shown, init: program.to_owned() };
     let launcher = Launcher::start(program, &settings).map_err(Error::Launcher)?;
-    let confine = |error: &dyn std::error::Error| Error::Confine(error.to_string());
-    process::close_to_others().map_err(|error| confine(&error))?;
-    let files = Files {
-        read: READ.iter().map(PathBuf::from).chain([folder.clone(), program.to_owned()]).collect(),
-        write: WRITE.iter().map(PathBuf::from).chain(FOLDERS.iter().map(|part| folder.join(part))).collect(),
-        connect: true,
-    };
-    if let Err(error) = files::keep_to(&files) {
+    let read = [folder.clone(), program.to_owned()];
+    let write: Vec<PathBuf> = FOLDERS.iter().map(|part| folder.join(part)).collect();
+    if let Err(error) = service::keep(&read, &write).map_err(|error| Error::Confine(error.to_string()))? {
         tracing::warn!(%error, "a worker that is taken over could reach all files of its user");
     }
-    system_calls::refuse().map_err(|error| confine(&error))?;
     Ok(Prepared { folder, launcher })
 }

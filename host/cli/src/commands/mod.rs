@@ -27,6 +27,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let done = |()| ExitCode::from(exit::OK);
     match args.command {
         Command::Worker(worker) => worker::run(worker).map(done),
+        Command::Apps { .. } => worker::apps().map(done),
         Command::Completions { shell } => {
             let mut completions = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "slipway", &mut completions);
@@ -53,7 +54,6 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Run(args) => run::run(args, json).await,
         Command::Check(args) => check::run(&args, json).await,
         Command::Serve(args) => serve::run(args, json).await.map(done),
-        Command::Apps { .. } => worker::apps().await.map(done),
         Command::Pipeline(args) => match args.command {
             PipelineAction::Add { name, repository, server } => {
                 remote::add(&server, &name, &repository, json).await.map(done)
@@ -78,7 +78,9 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
         Command::Secret(args) => secret::run(args.command, json).await.map(done),
         Command::Token(args) => token::run(args.command, json).await.map(done),
         Command::Doctor(args) => doctor::run(args.config.as_deref(), json).await,
-        Command::Worker(_) | Command::Completions { .. } | Command::Openapi => Ok(ExitCode::from(exit::OK)),
+        Command::Worker(_) | Command::Apps { .. } | Command::Completions { .. } | Command::Openapi => {
+            Ok(ExitCode::from(exit::OK))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use crate::error::Told;
 use crate::{files, output};
 use anyhow::Context;
 use serde::de::DeserializeOwned;
+use slipway_confine::service;
 use slipway_control::children::{AppsOrders, AppsReady, WorkerOrders};
 use slipway_domain::AppName;
 use slipway_worker::confine;
@@ -77,8 +78,13 @@ fn told(error: slipway_worker::Error) -> anyhow::Error {
     }
 }
 
-pub(super) async fn apps() -> anyhow::Result<()> {
+pub(super) fn apps() -> anyhow::Result<()> {
     let AppsOrders { listen, token, cache, expected } = orders()?;
+    std::fs::create_dir_all(&cache).with_context(|| format!("cannot make `{}`", cache.display()))?;
+    // As above.
+    if let Err(error) = service::keep(&[], std::slice::from_ref(&cache))? {
+        tracing::warn!(%error, "an app host that is taken over could reach all files of its user");
+    }
     let stop = CancellationToken::new();
     stop_with_parent(stop.clone())?;
     let options = slipway_apps::Options {
@@ -93,7 +99,7 @@ pub(super) async fn apps() -> anyhow::Result<()> {
         let ready = AppsReady { listen: bound.listen, admin: bound.admin };
         output::line(serde_json::to_string(&ready).unwrap_or_default());
     };
-    slipway_apps::run(options, ready, stop).await.map_err(Into::into)
+    tokio::runtime::Runtime::new()?.block_on(slipway_apps::run(options, ready, stop)).map_err(Into::into)
 }
 
 /// The one line of JSON that the parent sends.

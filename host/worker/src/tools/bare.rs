@@ -10,7 +10,7 @@ use std::io;
 use std::path::PathBuf;
 
 /// What every tool sees of the machine beside its own, as far as Landlock is there.
-const SYSTEM: [&str; 12] = [
+const SYSTEM: [&str; 16] = [
     "/usr",
     "/bin",
     "/sbin",
@@ -21,7 +21,12 @@ const SYSTEM: [&str; 12] = [
     "/etc/ld.so.cache",
     "/etc/ssl",
     "/etc/passwd",
-    "/proc",
+    // Not what is told of processes: Landlock would let a tool read the environment of each of its user.
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/filesystems",
+    "/proc/sys",
     "/sys/devices/system/cpu",
 ];
 /// What every tool may write.

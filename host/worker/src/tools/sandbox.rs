@@ -214,7 +214,7 @@ fn children(of: Pid) -> Vec<Pid> {
 pub const USAGE_FILE: &str = "usage.json";
 
 /// Makes the folder for one sandbox.
-pub(super) fn prepare(scratch: &Path) -> io::Result<()> {
+pub fn prepare(scratch: &Path) -> io::Result<()> {
     std::fs::create_dir_all(scratch)?;
     std::fs::write(scratch.join(USAGE_FILE), "")
 }

@@ -15,7 +15,7 @@ fn shell(folder: &Path) -> String {
 }
 
 /// A repository whose only stage runs a script.
-fn repository(name: &str, script: &str, more: &str) -> Repository {
+pub fn repository(name: &str, script: &str, more: &str) -> Repository {
     let script = serde_json::to_string(script).unwrap();
     let pipeline = format!(
         "name = \"{name}\"\n[stages.only]\nuses = \"./plugins/runs_tool.wasm\"\ngrant.tools = [\"sh\"]\n{more}\n\
@@ -25,14 +25,14 @@ fn repository(name: &str, script: &str, more: &str) -> Repository {
 }
 
 /// Runs a script as the only stage.
-async fn script(server: &Server, name: &str, script: &str, more: &str) -> Value {
+pub async fn script(server: &Server, name: &str, script: &str, more: &str) -> Value {
     let repository = repository(name, script, more);
     server.add(name, repository.path()).await;
     server.run(name, "v1.0.0").await
 }
 
 /// What a script wrote to standard output.
-fn told(run: &Value) -> &str {
+pub fn told(run: &Value) -> &str {
     let only = stage(run, "only");
     assert_eq!(only["outputs"]["code"], "0", "{run:#}");
     only["outputs"]["stdout"].as_str().unwrap().trim()
