@@ -45,10 +45,7 @@ const CRITICAL: [(&str, &str); 20] = [
         "mount a file system",
         "my ($t, $d) = ('tmpfs', '/tmp'); syscall(165, $t, $d, $t, 0, 0) == 0 && syscall(166, $d, 2) == 0",
     ),
-    (
-        "change the host's name",
-        "my $o = `hostname`; chomp $o; syscall(170, $o, length $o) == 0",
-    ),
+    ("change the host's name", "my $o = `hostname`; chomp $o; syscall(170, $o, length $o) == 0"),
     ("enter another's namespaces", "open(F, '<', \"/proc/$victim/ns/uts\") && syscall(308, fileno F, 0) == 0"),
 ];
 

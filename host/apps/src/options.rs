@@ -1,8 +1,8 @@
 //! What the app host is told at its start.
 
 use slipway_domain::AppName;
+use slipway_engine::Compiler;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the app host needs to know.
@@ -14,9 +14,8 @@ pub struct Options {
     pub admin: SocketAddr,
     /// What control proves itself with.
     pub token: String,
-    /// The folder of compiled code, which nobody else may write to. Without it each process
-    /// compiles anew.
-    pub cache: Option<PathBuf>,
+    /// What compiles components.
+    pub compiler: Compiler,
     /// The apps that control is about to bring: until then they are away, and not unknown.
     pub expected: Vec<AppName>,
     /// What requests may take.

@@ -23,7 +23,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let runtime = Runtime::new(None, Limits::default()).unwrap();
+        let runtime = Runtime::new(slipway_engine::Compiler::here(), Limits::default()).unwrap();
         Self { runtime, registry: Registry::new(8), component: wat::parse_str(APP).unwrap() }
     }
 

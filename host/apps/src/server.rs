@@ -72,7 +72,7 @@ pub async fn run(options: Options, ready: impl FnOnce(Bound), stop: Cancellation
     let bound = Bound { listen: address(&users, options.listen)?, admin: address(&control, options.admin)? };
 
     let runtime =
-        Runtime::new(options.cache.as_deref(), options.limits).map_err(|error| Error::Engine(format!("{error:#}")))?;
+        Runtime::new(options.compiler.clone(), options.limits).map_err(|error| Error::Engine(format!("{error:#}")))?;
     let registry = Arc::new(Registry::new(options.limits.concurrent_requests));
     options.expected.iter().cloned().for_each(|app| registry.expect(app));
     let front = Front::new(Arc::clone(&registry), options.limits.body_bytes);

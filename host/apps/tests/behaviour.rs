@@ -312,19 +312,6 @@ async fn orders_that_make_no_sense_are_refused() {
 }
 
 #[tokio::test]
-async fn compiled_code_is_kept_for_the_next_start() {
-    let folder = tempfile::tempdir().unwrap();
-    let cached = || slipway_apps::Options { cache: Some(folder.path().join("code")), ..options(Limits::default()) };
-    for _start in 0..2 {
-        let host = Host::start_from(cached()).await;
-        host.go_live("shop", &id(1), &guests::answers(200)).await;
-        assert_eq!(host.get("shop", "/").await.0, 200);
-        host.stop().await;
-    }
-    assert!(std::fs::read_dir(folder.path().join("code")).unwrap().next().is_some());
-}
-
-#[tokio::test]
 async fn a_stop_lets_requests_end() {
     let host = Host::start().await;
     host.go_live("shop", &id(1), &guests::answers_after(300)).await;

@@ -13,6 +13,7 @@ mod output;
 mod table;
 
 use clap::Parser;
+use slipway_engine::compiler;
 use slipway_worker::tools;
 use std::process::ExitCode;
 
@@ -23,12 +24,15 @@ fn main() -> ExitCode {
     // What was left open by whoever started this would be open in every program that it starts:
     // a folder's descriptor is a way out of any sandbox.
     close_fds::set_fds_cloexec(FIRST_AFTER_STANDARD_STREAMS, &[]);
-    // The programs around a tool's sandbox: they have no options, and nothing else of this one is there.
+    // The programs beside and around what is not trusted: they have no options, and nothing else of this
+    // one is there.
     let mut words = std::env::args();
     match words.nth(1).as_deref() {
         Some(tools::init::COMMAND) => return tools::init::main(&words.collect::<Vec<_>>()),
         Some(tools::cgroup::COMMAND) => return tools::cgroup::enter(&words.collect::<Vec<_>>()),
         Some(tools::launcher::COMMAND) => return tools::launcher::main(),
+        Some(compiler::COMMAND) => return compiler::serve(),
+        Some(compiler::ALONE_COMMAND) => return compiler::compile_alone(),
         Some(_) | None => {}
     }
     let args = match args::Args::try_parse() {

@@ -5,3 +5,4 @@ pub mod files;
 pub mod process;
 pub mod service;
 pub mod system_calls;
+pub mod wire;

@@ -1,7 +1,6 @@
 //! The rules of the engine.
 
-use std::path::{Path, PathBuf};
-use wasmtime::{Cache, CacheConfig, Config, Strategy, WasmFeatures};
+use wasmtime::{Config, Strategy, WasmFeatures};
 
 /// The stack of a guest, in bytes.
 pub const STACK_BYTES_MAX: usize = 512 << 10;
@@ -17,12 +16,11 @@ const OFFERED: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::COMPONENT_MODEL)
     .difference(WasmFeatures::GC_TYPES);
 
-/// Builds the configuration of the engine. `cache` is the folder of compiled code; without
-/// it each process compiles anew.
+/// Builds the configuration of the engine.
 ///
 /// Guard regions, memory reservation and traps by signals stay as the engine has them: they
 /// are what turns a bug of the compiler into a mere crash.
-pub fn config(cache: Option<&Path>) -> wasmtime::Result<Config> {
+pub fn config() -> wasmtime::Result<Config> {
     let mut config = Config::new();
     config
         .strategy(Strategy::Cranelift)
@@ -32,23 +30,7 @@ pub fn config(cache: Option<&Path>) -> wasmtime::Result<Config> {
         .concurrency_support(false)
         .wasm_features(WasmFeatures::all(), false)
         .wasm_features(OFFERED, true);
-    if let Some(folder) = cache {
-        let mut settings = CacheConfig::new();
-        settings.with_directory(private(folder)?);
-        config.cache(Some(Cache::new(settings)?));
-    }
     Ok(config)
-}
-
-/// Makes the folder ours alone: who can write to it decides what runs here.
-fn private(folder: &Path) -> wasmtime::Result<PathBuf> {
-    std::fs::create_dir_all(folder)?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(folder.canonicalize()?)
 }
 
 #[cfg(test)]

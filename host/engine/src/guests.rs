@@ -1,6 +1,6 @@
 //! Guests of the tests, in text, and what they run in.
 
-use crate::{Limits, Stop, TickingEngine, compile, resources, store, wasi};
+use crate::{Compiler, Limits, Stop, TickingEngine, resources, store, wasi};
 use wasmtime::Store;
 use wasmtime::component::{ComponentNamedList, Instance, Lift, Linker, Lower, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -39,8 +39,8 @@ impl Guest {
 
     /// Instantiates a component within these limits.
     pub(crate) async fn within(text: &str, limits: Limits) -> Result<Self, Stop> {
-        let engine = TickingEngine::new(None).unwrap();
-        let component = compile(engine.engine(), &wat::parse_str(text).unwrap()).unwrap();
+        let engine = TickingEngine::new().unwrap();
+        let component = Compiler::here().compile(engine.engine(), &wat::parse_str(text).unwrap()).unwrap();
         let mut linker = Linker::new(engine.engine());
         wasi::add_to_linker::<Data>(&mut linker).unwrap();
         let mut root = linker.root();

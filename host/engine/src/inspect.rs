@@ -1,8 +1,5 @@
 //! From bytes to a component, and what is said of bytes that are none.
 
-use wasmtime::Engine;
-use wasmtime::component::Component;
-
 /// The largest component, in bytes.
 pub const COMPONENT_BYTES_MAX: usize = 64 << 20;
 /// The longest of the engine's messages, in characters.
@@ -30,24 +27,27 @@ pub enum Unfit {
     /// Not valid, or using what the engine does not offer.
     #[error("it is not a component that this host runs: {0}")]
     Invalid(String),
+    /// Compiling it takes more than it may.
+    #[error("{0}")]
+    TooMuch(String),
+    /// The host had trouble: this says nothing of the component.
+    #[error("{0}")]
+    NotNow(String),
 }
 
 impl Unfit {
     /// What the engine says of it: the first line, since it goes on for pages about offsets.
     pub fn invalid(error: &wasmtime::Error) -> Self {
-        let text = format!("{error:#}");
-        Self::Invalid(text.lines().next().unwrap_or_default().chars().take(MESSAGE_CHARS_MAX).collect())
+        Self::Invalid(Self::reason(error))
+    }
+
+    pub(crate) fn reason(error: &wasmtime::Error) -> String {
+        format!("{error:#}").lines().next().unwrap_or_default().chars().take(MESSAGE_CHARS_MAX).collect()
     }
 }
 
-/// Compiles a component. Takes long: call it where waiting is allowed.
-pub fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, Unfit> {
-    check_header(bytes)?;
-    Component::from_binary(engine, bytes).map_err(|error| Unfit::invalid(&error))
-}
-
 /// Refuses what is plainly not a component, before anything is compiled.
-fn check_header(bytes: &[u8]) -> Result<(), Unfit> {
+pub(crate) fn check_header(bytes: &[u8]) -> Result<(), Unfit> {
     if bytes.len() > COMPONENT_BYTES_MAX {
         return Err(Unfit::TooLarge { bytes: bytes.len() });
     }

@@ -5,6 +5,7 @@
 //! other, because it is written here once: neither builds an engine or a Store of its own.
 
 mod clock;
+pub mod compiler;
 mod config;
 mod fault;
 mod inspect;
@@ -15,9 +16,10 @@ mod store;
 mod ticker;
 pub mod wasi;
 
+pub use compiler::Compiler;
 pub use config::{STACK_BYTES_MAX, config};
 pub use fault::Stop;
-pub use inspect::{COMPONENT_BYTES_MAX, Unfit, compile, listed};
+pub use inspect::{COMPONENT_BYTES_MAX, Unfit, listed};
 pub use limits::{Budget, Limits, Refused};
 pub use stdio::{LineStream, Lines, Sink};
 pub use store::{resources, store};

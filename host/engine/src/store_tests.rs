@@ -5,7 +5,7 @@ use wasmtime::{Instance, Module, Trap};
 
 #[test]
 fn a_loop_is_interrupted_by_the_ticker() {
-    let ticking = TickingEngine::new(None).unwrap();
+    let ticking = TickingEngine::new().unwrap();
     let module = Module::new(ticking.engine(), "(module (func (export \"f\") (loop (br 0))))").unwrap();
     let mut store = Store::new(ticking.engine(), ());
     store.set_epoch_deadline(2);
@@ -41,7 +41,7 @@ async fn a_guest_that_loops_lets_others_run_and_can_be_ended() {
 
 #[tokio::test]
 async fn a_store_is_within_the_limits_of_its_data() {
-    let engine = TickingEngine::new(None).unwrap();
+    let engine = TickingEngine::new().unwrap();
     let mut store = store(engine.engine(), Limits::new(1 << 16));
     assert_eq!(store.hostcall_fuel(), 8 << 20);
     let module = |pages: u32| Module::new(engine.engine(), format!("(module (memory {pages}))")).unwrap();

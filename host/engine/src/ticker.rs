@@ -1,7 +1,6 @@
 //! The thread that ticks the engine's epoch.
 
 use crate::config::config;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,8 +27,8 @@ impl Drop for Ticker {
 impl TickingEngine {
     /// Builds the engine by the rules of [`config`] and starts its ticker: a thread of its
     /// own, so that no guest and no task can keep it from ticking.
-    pub fn new(cache: Option<&Path>) -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config(cache)?)?;
+    pub fn new() -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config()?)?;
         let stop = Arc::new(AtomicBool::new(false));
         let ticked = engine.clone();
         let stopped = Arc::clone(&stop);

@@ -80,7 +80,7 @@ struct Stage {
 
 impl Stage {
     fn new(bytes: &[u8], export: &str, folder: &Path) -> Result<Self, Box<dyn Error>> {
-        let components = Components::new(None)?;
+        let components = Components::new(slipway_engine::Compiler::here())?;
         let digest = Digest::new(format!("sha256:{}", "0".repeat(64)))?;
         let ready = components.compile(&digest, bytes)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -5,13 +5,16 @@
 
 use crate::remove::remove_all;
 use crate::tools::launcher::{Launcher, Settings};
-use crate::tools::sandbox::prepare_etc;
+use crate::tools::sandbox::{ETC_FOLDER, prepare_etc};
 use slipway_confine::service;
+use slipway_engine::Compiler;
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// The folders in which a worker works. It makes no others.
-const FOLDERS: [&str; 5] = ["work", "sandboxes", "caches", "received", "code"];
+const FOLDERS: [&str; 4] = ["work", "sandboxes", "caches", "received"];
+/// The folder of compiled code, which the worker neither reads nor writes: the compiler beside it does.
+const CODE: &str = "code";
 /// What an earlier process left half-done in them is of no use to anybody, and does not keep this one from
 /// its work: each attempt has a folder of a new name.
 const HALF_DONE: [&str; 2] = ["work", "sandboxes"];
@@ -30,6 +33,9 @@ pub enum Error {
     /// The launcher of tools does not start.
     #[error("cannot start the launcher of tools")]
     Launcher(#[source] io::Error),
+    /// The compiler does not start.
+    #[error("cannot start the compiler")]
+    Compiler(#[source] io::Error),
     /// What it has to give up, it cannot.
     #[error("cannot keep the worker to its own: {0}")]
     Confine(String),
@@ -39,6 +45,7 @@ pub enum Error {
 pub struct Prepared {
     pub(crate) folder: PathBuf,
     pub(crate) launcher: Launcher,
+    pub(crate) compiler: Compiler,
 }
 
 /// Makes the folders, starts the launcher of tools, and gives up everything else. `program` is this
@@ -61,10 +68,11 @@ pub fn prepare(folder: &Path, program: &Path, shown: Vec<PathBuf>) -> Result<Pre
     prepare_etc(&folder).map_err(refused)?;
     let settings = Settings { folder: folder.clone(), shown, init: program.to_owned() };
     let launcher = Launcher::start(program, &settings).map_err(Error::Launcher)?;
-    let read = [folder.clone(), program.to_owned()];
+    let compiler = Compiler::start(program, Some(&folder.join(CODE))).map_err(Error::Compiler)?;
+    let read = [folder.join(ETC_FOLDER), program.to_owned()];
     let write: Vec<PathBuf> = FOLDERS.iter().map(|part| folder.join(part)).collect();
     if let Err(error) = service::keep(&read, &write).map_err(|error| Error::Confine(error.to_string()))? {
         tracing::warn!(%error, "a worker that is taken over could reach all files of its user");
     }
-    Ok(Prepared { folder, launcher })
+    Ok(Prepared { folder, launcher, compiler })
 }

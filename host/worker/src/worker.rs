@@ -57,9 +57,8 @@ pub enum Error {
 
 /// Runs a worker that was made ready on this thread until `stop` is cancelled or control refuses it.
 pub fn run(options: Options, prepared: Prepared, stop: &CancellationToken) -> Result<(), Error> {
-    let Prepared { folder, launcher } = prepared;
-    let components =
-        Components::new(Some(&folder.join("code"))).map_err(|error| Error::Engine(format!("{error:#}")))?;
+    let Prepared { folder, launcher, compiler } = prepared;
+    let components = Components::new(compiler).map_err(|error| Error::Engine(format!("{error:#}")))?;
     let guests = tokio::runtime::Builder::new_multi_thread()
         .thread_name("guests")
         .enable_all()
@@ -222,6 +221,7 @@ impl Worker {
         let compiled = tokio::task::spawn_blocking(move || components.compile(&digest, &bytes)).await;
         match compiled {
             Ok(Ok(ready)) => Ok(ready),
+            Ok(Err(unfit)) if unfit.is_passing() => Err(Fault::Host { message: unfit.to_string() }),
             Ok(Err(unfit)) => Err(unusable(unfit.to_string())),
             Err(error) => Err(Fault::Host { message: format!("compilation broke off: {error}") }),
         }

@@ -70,7 +70,7 @@ mod tests {
     fn check(exports: &[&str], imports: &[&str]) -> Result<(), Unfit> {
         let imports: String = imports.iter().map(|name| format!("(import \"{name}\" (instance))")).collect();
         let exports: String = exports.iter().map(|name| format!("(export \"{name}\" (instance $i))")).collect();
-        let engine = Engine::new(&slipway_engine::config(None).unwrap()).unwrap();
+        let engine = Engine::new(&slipway_engine::config().unwrap()).unwrap();
         let component = Component::new(&engine, format!("(component {imports} (instance $i) {exports})")).unwrap();
         check_types(&engine, &component)
     }

@@ -6,8 +6,7 @@ use crate::guest::state::State;
 use crate::options::Limits;
 use slipway_domain::AppName;
 use slipway_domain::name::ReleaseId;
-use slipway_engine::{Budget, TickingEngine, wasi};
-use std::path::Path;
+use slipway_engine::{Budget, Compiler, TickingEngine, wasi};
 use std::sync::Arc;
 use wasmtime::component::Linker;
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemView};
@@ -26,23 +25,24 @@ pub(crate) struct Identity {
 /// Makes handlers of components.
 pub(crate) struct Runtime {
     engine: TickingEngine,
+    compiler: Compiler,
     linker: Linker<State>,
     limits: Limits,
     budget: Arc<Budget>,
 }
 
 impl Runtime {
-    /// Starts the engine. `cache` is the folder of compiled code.
-    pub(crate) fn new(cache: Option<&Path>, limits: Limits) -> wasmtime::Result<Self> {
-        let engine = TickingEngine::new(cache)?;
+    /// Starts the engine.
+    pub(crate) fn new(compiler: Compiler, limits: Limits) -> wasmtime::Result<Self> {
+        let engine = TickingEngine::new()?;
         let mut linker = Linker::new(engine.engine());
         add_wasi(&mut linker)?;
-        Ok(Self { engine, linker, limits, budget: Budget::new(limits.memory_bytes_total) })
+        Ok(Self { engine, compiler, linker, limits, budget: Budget::new(limits.memory_bytes_total) })
     }
 
     /// Compiles and links a component. Takes long: call it where waiting is allowed.
     pub(crate) fn compile(&self, identity: Identity, bytes: &[u8]) -> Result<Handler, Unfit> {
-        let component = slipway_engine::compile(self.engine.engine(), bytes)?;
+        let component = self.compiler.compile(self.engine.engine(), bytes)?;
         inspect::check_types(self.engine.engine(), &component)?;
         let proxy = self.linker.instantiate_pre(&component).and_then(ProxyPre::new);
         let proxy = proxy.map_err(|error| slipway_engine::Unfit::invalid(&error))?;

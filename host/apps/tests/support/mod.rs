@@ -20,7 +20,14 @@ pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 
 /// Options with the token and free ports.
 pub(crate) fn options(limits: Limits) -> Options {
-    Options { listen: ANY, admin: ANY, token: TOKEN.into(), cache: None, expected: Vec::new(), limits }
+    Options {
+        listen: ANY,
+        admin: ANY,
+        token: TOKEN.into(),
+        compiler: slipway_engine::Compiler::here(),
+        expected: Vec::new(),
+        limits,
+    }
 }
 
 /// A release's id that ends in this digit.

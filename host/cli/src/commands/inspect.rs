@@ -11,6 +11,7 @@ use slipway_control::definition::PluginFacts;
 use slipway_control::plugins::{Description, facts};
 use slipway_domain::Digest;
 use slipway_domain::grant::Interface;
+use slipway_engine::Compiler;
 use slipway_worker::runtime::component::Components;
 use slipway_worker::runtime::execute::describe;
 use std::path::PathBuf;
@@ -32,9 +33,13 @@ pub(super) struct Inspector(Components);
 
 impl Inspector {
     pub(super) fn new() -> anyhow::Result<Self> {
-        let folder = code_folder();
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
-        let components = Components::new(Some(&folder));
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let compiler = Compiler::start(&program, Some(&code_folder())).context("cannot start the compiler")?;
+        Self::by(compiler)
+    }
+
+    fn by(compiler: Compiler) -> anyhow::Result<Self> {
+        let components = Components::new(compiler);
         Ok(Self(components.map_err(|error| anyhow::anyhow!("cannot start the WebAssembly engine: {error:#}"))?))
     }
 
@@ -195,7 +200,7 @@ mod tests {
     async fn the_built_in_plugins_describe_themselves_as_the_published_schema_says() {
         let schema = include_str!("../../../../docs/schemas/describe.json");
         let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
-        let inspector = Inspector::new().unwrap();
+        let inspector = Inspector::by(Compiler::here()).unwrap();
         let plugins = built_in::plugins(None).unwrap();
         assert!(!plugins.is_empty());
         for (name, bytes) in plugins {

@@ -10,13 +10,14 @@ use serde::de::DeserializeOwned;
 use slipway_confine::service;
 use slipway_control::children::{AppsOrders, AppsReady, WorkerOrders};
 use slipway_domain::AppName;
+use slipway_engine::Compiler;
 use slipway_worker::confine;
 use std::io::{BufRead, Read};
 use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 pub(super) fn run(args: Worker) -> anyhow::Result<()> {
-    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    let program = program()?;
     let (options, folder, shown) = if args.embedded {
         let WorkerOrders { control, token, name, slots, folder, shown } = orders()?;
         (slipway_worker::Options { control, token, name, slots }, folder, shown)
@@ -36,7 +37,7 @@ pub(super) fn run(args: Worker) -> anyhow::Result<()> {
     // Before there is another thread, which would not be held by it.
     let prepared = confine::prepare(&folder, &program, shown).map_err(|error| match &error {
         confine::Error::Folder { .. } => Told::errored("no-folder", error.to_string()).because(error),
-        confine::Error::Launcher(_) | confine::Error::Confine(_) => {
+        confine::Error::Launcher(_) | confine::Error::Compiler(_) | confine::Error::Confine(_) => {
             Told::errored("not-started", error.to_string()).because(error)
         }
     })?;
@@ -47,6 +48,11 @@ pub(super) fn run(args: Worker) -> anyhow::Result<()> {
         stop_with_signal(stop.clone())?;
     }
     slipway_worker::run(options, prepared, &stop).map_err(told)
+}
+
+/// This program.
+fn program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot find this program's own file")
 }
 
 /// Where toolchains usually are.
@@ -80,9 +86,9 @@ fn told(error: slipway_worker::Error) -> anyhow::Error {
 
 pub(super) fn apps() -> anyhow::Result<()> {
     let AppsOrders { listen, token, cache, expected } = orders()?;
-    std::fs::create_dir_all(&cache).with_context(|| format!("cannot make `{}`", cache.display()))?;
     // As above.
-    if let Err(error) = service::keep(&[], std::slice::from_ref(&cache))? {
+    let compiler = Compiler::start(&program()?, Some(&cache)).context("cannot start the compiler")?;
+    if let Err(error) = service::keep(&[], &[])? {
         tracing::warn!(%error, "an app host that is taken over could reach all files of its user");
     }
     let stop = CancellationToken::new();
@@ -91,7 +97,7 @@ pub(super) fn apps() -> anyhow::Result<()> {
         listen,
         admin: std::net::SocketAddr::from(([127, 0, 0, 1], 0)),
         token,
-        cache: Some(cache),
+        compiler,
         expected: expected.into_iter().filter_map(|app| AppName::new(app).ok()).collect(),
         limits: slipway_apps::Limits::default(),
     };

@@ -4,9 +4,8 @@ use crate::runtime::inspect::{self, Shape, Unfit};
 use crate::runtime::state::State;
 use crate::runtime::wit::v0;
 use slipway_domain::Digest;
-use slipway_engine::{TickingEngine, wasi};
+use slipway_engine::{Compiler, TickingEngine, wasi};
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use wasmtime::component::{Component, InstancePre, Linker, Resource};
 use wasmtime::{Engine, StoreContextMut};
@@ -28,18 +27,19 @@ pub struct Ready {
 /// The components of a worker.
 pub struct Components {
     engine: TickingEngine,
+    compiler: Compiler,
     linker: Linker<State>,
     ready: Mutex<HashMap<Digest, (u64, Arc<Ready>)>>,
 }
 
 impl Components {
-    /// None yet. `cache` is the folder of compiled code.
-    pub fn new(cache: Option<&Path>) -> wasmtime::Result<Self> {
-        let engine = TickingEngine::new(cache)?;
+    /// None yet.
+    pub fn new(compiler: Compiler) -> wasmtime::Result<Self> {
+        let engine = TickingEngine::new()?;
         let mut linker = Linker::new(engine.engine());
         add_wasi(&mut linker)?;
         v0::add_to_linker(&mut linker)?;
-        Ok(Self { engine, linker, ready: Mutex::default() })
+        Ok(Self { engine, compiler, linker, ready: Mutex::default() })
     }
 
     /// The engine.
@@ -75,7 +75,7 @@ impl Components {
 
     /// Compiles a component and finds what it is, without linking it.
     pub fn inspect(&self, bytes: &[u8]) -> Result<(Component, Shape), Unfit> {
-        let component = slipway_engine::compile(self.engine(), bytes)?;
+        let component = self.compiler.compile(self.engine(), bytes)?;
         let shape = inspect::shape(self.engine(), &component)?;
         Ok((component, shape))
     }

@@ -121,7 +121,10 @@ fn tell(failure: Failure) -> slipway_domain::outcome::Failure {
 /// Calls `describe` with every import refused, and returns its text.
 #[expect(clippy::wildcard_enum_match_arm, reason = "a trap is told in more words than the others")]
 pub async fn describe(components: &Components, bytes: &[u8]) -> Result<Description, Undescribed> {
-    let (component, shape) = components.inspect(bytes).map_err(|unfit| unfit.to_string())?;
+    let (component, shape) = components.inspect(bytes).map_err(|unfit| match unfit.is_passing() {
+        true => Undescribed::passing(unfit.to_string()),
+        false => unfit.to_string().into(),
+    })?;
     let mut linker: Linker<Limits> = Linker::new(components.engine());
     linker.define_unknown_imports_as_traps(&component).map_err(|error| format!("{error:#}"))?;
     let mut store = slipway_engine::store(components.engine(), Limits::new(DESCRIBE_MEMORY_BYTES));

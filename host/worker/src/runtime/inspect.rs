@@ -55,6 +55,13 @@ pub enum Unfit {
     },
 }
 
+impl Unfit {
+    /// Whether it is about the host, and not the component.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::Component(slipway_engine::Unfit::NotNow(_)))
+    }
+}
+
 /// Finds the kind of a compiled component and checks its imports against it.
 pub fn shape(engine: &Engine, component: &Component) -> Result<Shape, Unfit> {
     let types = component.component_type();
@@ -140,7 +147,7 @@ mod tests {
     use super::*;
 
     fn shape_of(component: impl AsRef<[u8]>) -> Result<Shape, Unfit> {
-        let engine = Engine::new(&slipway_engine::config(None).unwrap()).unwrap();
+        let engine = Engine::new(&slipway_engine::config().unwrap()).unwrap();
         let component = Component::new(&engine, component).unwrap();
         shape(&engine, &component)
     }

@@ -43,7 +43,7 @@ impl Groups {
         let usable = |controller: &str, file: &str| {
             let parent = parent(&own, controller)?;
             remove_left(&parent);
-            let tried = parent.join(format!("{PREFIX}try-{}", std::process::id()));
+            let tried = parent.join(format!("{PREFIX}{}-try", std::process::id()));
             fs::create_dir(&tried).ok()?;
             let works = tried.join(file).exists();
             fs::remove_dir(&tried).is_ok_and(|()| works).then_some(parent)
@@ -151,10 +151,18 @@ fn parent(own: &str, controller: &str) -> Option<PathBuf> {
     has(&folder).then_some(folder)
 }
 
+/// After so long a group without processes is nobody's who is about to enter it.
+const ENTERED: Duration = Duration::from_secs(60);
+
 /// Removes the groups of workers that have ended otherwise. One with processes in it stays.
 fn remove_left(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        let name = entry.file_name();
+        let of = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next());
+        // Another worker's, which may have made it just now. Of one in another container the number says nothing.
+        let is_live = of.is_none_or(|id| Path::new("/proc").join(id).exists());
+        let age = entry.metadata().and_then(|made| made.modified()).ok().and_then(|made| made.elapsed().ok());
+        if !is_live && age.is_some_and(|age| age > ENTERED) {
             let _in_use = fs::remove_dir(entry.path()).is_err();
         }
     }

@@ -36,7 +36,7 @@ pub(super) enum Needs {
 }
 
 /// All suites, in the order in which they are run: the quick ones first.
-pub(super) const SUITES: [Suite; 8] = [
+pub(super) const SUITES: [Suite; 9] = [
     Suite {
         name: "lint",
         about: "formatting, clippy, documentation, features, licenses and advisories of dependencies",
@@ -46,6 +46,7 @@ pub(super) const SUITES: [Suite; 8] = [
     Suite { name: "unit", about: "the tests of each crate", runs: Runs::Units, needs: Needs::Sandbox },
     Suite { name: "api", about: "the HTTP API of a real server", runs: Runs::Target, needs: Needs::Sandbox },
     Suite { name: "e2e", about: "from a commit to a live app", runs: Runs::Target, needs: Needs::Sandbox },
+    Suite { name: "evil", about: "plugins that mean harm", runs: Runs::Target, needs: Needs::Sandbox },
     Suite {
         name: "tools",
         about: "native tools in their sandbox, layer by layer, and what a worker gives up",
@@ -96,7 +97,7 @@ mod tests {
 
     #[test]
     fn no_name_means_all() {
-        assert_eq!(names(&[]).unwrap(), ["lint", "unit", "api", "e2e", "tools", "secrets", "recovery", "docs"]);
+        assert_eq!(names(&[]).unwrap(), ["lint", "unit", "api", "e2e", "evil", "tools", "secrets", "recovery", "docs"]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The worker's side of the launcher.
 
+use super::COMMAND;
 use super::order::{Ended, Order, Settings};
-use super::{COMMAND, wire};
+use slipway_confine::wire;
 use slipway_protocol::message::encode;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};

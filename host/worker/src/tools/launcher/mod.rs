@@ -8,7 +8,6 @@
 mod client;
 mod order;
 mod server;
-mod wire;
 
 pub use client::{Launched, Launcher};
 pub use order::{Ended, Order, Settings};

@@ -15,7 +15,7 @@ const FILES_MAX: usize = 4;
 const BYTES_MAX: u32 = 32 << 20;
 
 /// Sends a message.
-pub(super) fn send(to: &UnixStream, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub fn send(to: &UnixStream, bytes: &[u8], files: &[BorrowedFd<'_>]) -> io::Result<()> {
     let length = u32::try_from(bytes.len()).ok().filter(|length| *length <= BYTES_MAX);
     let head = length.ok_or_else(|| io::Error::other("the message is too long"))?.to_le_bytes();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
@@ -30,7 +30,7 @@ pub(super) fn send(to: &UnixStream, bytes: &[u8], files: &[BorrowedFd<'_>]) -> i
 }
 
 /// Receives a message. `None` at the end.
-pub(super) fn receive(from: &UnixStream) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+pub fn receive(from: &UnixStream) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
     let mut head = [0; 4];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FILES_MAX))];
     let mut with = RecvAncillaryBuffer::new(&mut space);
