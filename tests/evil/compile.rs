@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// A component around a core module.
 fn around(module: &str) -> Vec<u8> {
-    wat::parse_str(format!("(component (core module {module}))")).unwrap()
+    ::wat::parse_str(format!("(component (core module {module}))")).unwrap()
 }
 
 /// A number as WebAssembly writes it (LEB128).
@@ -47,8 +47,8 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         format!("(func (param {}) (result i64) {body} (local.get 0))", "i64 ".repeat(50))
     };
     let imports = repeated(100_000, |n| format!("(import \"a\" \"f{n}\" (func))"));
-    let nested_components = (0..1_000).fold(wat::parse_str("(component)").unwrap(), |inner, _| {
-        let mut outer = wat::parse_str("(component)").unwrap();
+    let nested_components = (0..1_000).fold(::wat::parse_str("(component)").unwrap(), |inner, _| {
+        let mut outer = ::wat::parse_str("(component)").unwrap();
         outer.push(4);
         leb(&mut outer, inner.len());
         outer.extend(inner);
@@ -56,7 +56,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     });
     let custom = {
         // One section of 40 MiB that means nothing, in a component that means nothing.
-        let mut bytes = wat::parse_str("(component)").unwrap();
+        let mut bytes = ::wat::parse_str("(component)").unwrap();
         let length = 40 << 20;
         bytes.push(0);
         leb(&mut bytes, length + 2);
@@ -78,9 +78,9 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
         ("imports", around(&imports)),
         ("nested components", nested_components),
         ("custom section", custom),
-        ("types", wat::parse_str(format!("(component {types})")).unwrap()),
+        ("types", ::wat::parse_str(format!("(component {types})")).unwrap()),
         ("too large", {
-            let mut bytes = wat::parse_str("(component)").unwrap();
+            let mut bytes = ::wat::parse_str("(component)").unwrap();
             bytes.resize((64 << 20) + 1, 0);
             bytes
         }),
@@ -112,7 +112,7 @@ fn a_component_is_compiled_within_its_time_and_memory_or_refused() {
     // Whoever asked has not grown with it, beyond what it sent and got.
     assert!(memory() < before + (400 << 20), "{} MiB more", (memory() - before) >> 20);
     // And it goes on.
-    assert!(compiler.compile(engine.engine(), &wat::parse_str("(component)").unwrap()).is_ok());
+    assert!(compiler.compile(engine.engine(), &::wat::parse_str("(component)").unwrap()).is_ok());
 }
 
 /// The memory of this process, in bytes.

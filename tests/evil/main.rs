@@ -15,3 +15,6 @@
 mod support;
 
 mod compile;
+mod orchestra;
+mod plugins;
+mod wat;

@@ -48,6 +48,7 @@ pub struct Server {
     pub apps_port: u16,
     pub token: String,
     client: reqwest::Client,
+    kept: std::sync::Mutex<Vec<Repository>>,
 }
 
 impl Server {
@@ -106,7 +107,22 @@ impl Server {
         let token = std::fs::read_to_string(token_file).unwrap().trim().to_owned();
         let apps_port = port(ready["apps"].as_str().unwrap());
         let api = ready["api"].as_str().unwrap().to_owned();
-        Self { child, folder, within, args, api, apps_port, token, client: reqwest::Client::new() }
+        Self {
+            child,
+            folder,
+            within,
+            args,
+            api,
+            apps_port,
+            token,
+            client: reqwest::Client::new(),
+            kept: std::sync::Mutex::default(),
+        }
+    }
+
+    /// Keeps a repository for as long as the server.
+    pub fn keep(&self, repository: Repository) {
+        self.kept.lock().unwrap().push(repository);
     }
 
     pub fn data(&self) -> PathBuf {
