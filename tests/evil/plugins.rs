@@ -98,7 +98,8 @@ pub fn all() -> Vec<Evil> {
 /// A server with a shell, which lets stages of any tier ask for what the list above is granted.
 pub fn server(folder: &std::path::Path) -> Server {
     let config = folder.join("server.toml");
-    std::fs::write(&config, "worker_slots = 32\n[tools.sh]\nroot = \"/usr\"\nprograms = { sh = \"bin/sh\" }\n").unwrap();
+    std::fs::write(&config, "worker_slots = 32\n[tools.sh]\nroot = \"/usr\"\nprograms = { sh = \"bin/sh\" }\n")
+        .unwrap();
     Server::start_with(&["--config", config.to_str().unwrap()])
 }
 

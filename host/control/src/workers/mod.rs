@@ -18,6 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, mpsc};
 
 #[cfg(test)]
+mod rogue_tests;
+#[cfg(test)]
 mod tests;
 
 /// All that the routes of workers need. Clones share it.

@@ -21,15 +21,15 @@ use tower::ServiceExt;
 const TOKEN: &str = "a token";
 
 /// A server's scheduler with the routes of workers before it.
-struct Bench {
-    server: Server,
-    broker: Broker,
+pub(super) struct Bench {
+    pub(super) server: Server,
+    pub(super) broker: Broker,
     router: Router,
     _folder: tempfile::TempDir,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut server = Server::start(folder.path()).await;
         let addresses = Addresses::at(([127, 0, 0, 1], 80).into());
@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// Listens, so that workers can dial.
-    async fn listen(&self) -> String {
+    pub(super) async fn listen(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}/worker/v1/connect", listener.local_addr().unwrap());
         let router = self.router.clone();
@@ -68,20 +68,20 @@ impl Bench {
     }
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn dial(url: &str) -> Socket {
+pub(super) async fn dial(url: &str, token: &str) -> Socket {
     let mut request = url.into_client_request().unwrap();
-    request.headers_mut().insert("authorization", format!("Bearer {TOKEN}").parse().unwrap());
+    request.headers_mut().insert("authorization", format!("Bearer {token}").parse().unwrap());
     tokio_tungstenite::connect_async(request).await.unwrap().0
 }
 
-async fn say(socket: &mut Socket, message: &FromWorker) {
+pub(super) async fn say(socket: &mut Socket, message: &FromWorker) {
     socket.send(Message::Binary(encode(message).into())).await.unwrap();
 }
 
 /// The next message; `None` once the server has closed the connection.
-async fn hear(socket: &mut Socket) -> Option<FromControl> {
+pub(super) async fn hear(socket: &mut Socket) -> Option<FromControl> {
     match socket.next().await? {
         Ok(Message::Binary(bytes)) => Some(decode(&bytes).unwrap()),
         Ok(Message::Close(_)) | Err(_) => None,
@@ -94,13 +94,13 @@ fn hello(protocol: u32, worker: &str) -> FromWorker {
 }
 
 async fn greeted(url: &str) -> Socket {
-    let mut socket = dial(url).await;
+    let mut socket = dial(url, TOKEN).await;
     say(&mut socket, &hello(VERSION, "w")).await;
     assert_eq!(hear(&mut socket).await, Some(FromControl::Welcome { resumed: Vec::new() }));
     socket
 }
 
-async fn leased(socket: &mut Socket) -> slipway_protocol::Lease {
+pub(super) async fn leased(socket: &mut Socket) -> slipway_protocol::Lease {
     match hear(socket).await {
         Some(FromControl::Lease(lease)) => *lease,
         other => panic!("{other:?}"),
@@ -169,12 +169,12 @@ async fn a_worker_says_who_it_is_before_anything_else() {
         hello(VERSION, "a b"),
         hello(VERSION, &long),
     ] {
-        let mut socket = dial(&url).await;
+        let mut socket = dial(&url, TOKEN).await;
         say(&mut socket, &first).await;
         assert_eq!(hear(&mut socket).await, None, "{first:?}");
         assert_eq!(bench.server.scheduler.workers(), 0);
     }
-    let mut socket = dial(&url).await;
+    let mut socket = dial(&url, TOKEN).await;
     socket.send(Message::Binary(vec![1, 2, 3].into())).await.unwrap();
     assert_eq!(hear(&mut socket).await, None, "no message at all");
 
@@ -279,13 +279,13 @@ async fn a_worker_that_cannot_be_used_is_told_why() {
         (hello(VERSION, "a b"), "visible characters"),
         (offers(SLOTS_MAX + 1), "at most 1024 slots"),
     ] {
-        let mut socket = dial(&url).await;
+        let mut socket = dial(&url, TOKEN).await;
         say(&mut socket, &first).await;
         let Some(Ok(Message::Close(Some(close)))) = socket.next().await else { panic!("it is sent away: {first:?}") };
         assert_eq!(u16::from(close.code), SENT_AWAY);
         assert!(close.reason.contains(says) && close.reason.len() <= 123, "{}", close.reason);
     }
-    let mut socket = dial(&url).await;
+    let mut socket = dial(&url, TOKEN).await;
     say(&mut socket, &offers(SLOTS_MAX)).await;
     assert!(matches!(hear(&mut socket).await, Some(FromControl::Welcome { .. })));
 }

@@ -165,7 +165,7 @@ impl Worker {
     }
 }
 
-fn passed() -> Body {
+pub(crate) fn passed() -> Body {
     Body::Ended { outcome: Outcome { unhappy: None }, metering: Metering::default() }
 }
 
