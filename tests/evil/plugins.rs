@@ -175,6 +175,15 @@ async fn each_is_refused_stopped_or_harmless() {
             evil.check(&server.end(&id).await);
         }
     }
+    // What was refused is told to whoever looks after the server, with whose it was.
+    let run = server.get("/v1/pipelines/p30-asks-for-what-others-have/runs").await["runs"][0]["id"].clone();
+    let refused = server.get(&format!("/v1/audit?outcome=refused&run={}", run.as_str().unwrap())).await;
+    let refused = refused["entries"].as_array().unwrap();
+    assert_eq!(refused.len(), 13, "{refused:#?}");
+    for entry in refused {
+        assert_eq!(entry["actor"].as_str().unwrap(), format!("{}/only", run.as_str().unwrap()));
+        assert!(entry["object"].as_str().unwrap().contains("no grant"), "{entry:#}");
+    }
 }
 
 /// P20 and P21: with an input of an earlier stage, which stays as it is.

@@ -7,8 +7,8 @@ mod values;
 
 pub(crate) use local::{Check, Doctor, PluginAction, PluginCommand, PluginUpdate, Run, Serve, Worker};
 pub(crate) use remote::{
-    Artifacts, Cancel, Logs, PipelineAction, PipelineCommand, Releases, Rollback, Runs, TokenAction, TokenCommand,
-    Trigger,
+    Artifacts, Audit, Cancel, Logs, PipelineAction, PipelineCommand, Releases, Rollback, Runs, TokenAction,
+    TokenCommand, Trigger,
 };
 pub(crate) use secret::{Secret, SecretAction, SecretCommand};
 
@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Rollback(Rollback),
     /// Set, list and remove secrets: what stages use and nobody sees.
     Secret(SecretCommand),
+    /// Show who set and removed secrets, and what stages were refused.
+    Audit(Audit),
     /// Make, list and revoke tokens: who may do what on the server.
     Token(TokenCommand),
     /// Look at plugins: what they can touch, and how they are configured.

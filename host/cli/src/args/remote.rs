@@ -45,6 +45,24 @@ pub(crate) enum PipelineAction {
 }
 
 #[derive(Debug, ClapArgs)]
+pub(crate) struct Audit {
+    /// Only what was refused.
+    #[arg(long)]
+    pub(crate) refused: bool,
+
+    /// Only what stages of this run did.
+    #[arg(long, value_name = "RUN", value_parser = run_id)]
+    pub(crate) run: Option<String>,
+
+    /// How many entries, the newest first.
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    pub(crate) limit: u32,
+
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, ClapArgs)]
 pub(crate) struct Trigger {
     /// The pipeline.
     #[arg(value_parser = pipeline_name)]

@@ -1,6 +1,7 @@
 //! One file a command, or a few that belong together.
 
 mod artifacts;
+mod audit;
 mod check;
 mod doctor;
 mod inspect;
@@ -75,6 +76,7 @@ async fn run_async(command: Command, json: bool) -> anyhow::Result<ExitCode> {
             PluginAction::List => inspect::list(json).await.map(done),
             PluginAction::Update(args) => pins::update(&args, json).await,
         },
+        Command::Audit(args) => audit::run(&args, json).await.map(done),
         Command::Secret(args) => secret::run(args.command, json).await.map(done),
         Command::Token(args) => token::run(args.command, json).await.map(done),
         Command::Doctor(args) => doctor::run(args.config.as_deref(), json).await,

@@ -2,6 +2,7 @@
 
 mod apps;
 mod artifacts;
+mod audit;
 mod auth;
 mod contract;
 mod events;
@@ -105,6 +106,7 @@ fn admin_routes() -> OpenApiRouter<Api> {
         .routes(routes!(secrets::list_secrets))
         .routes(routes!(secrets::put_secret, secrets::remove_secret))
         .routes(routes!(secrets::rotate_keys))
+        .routes(routes!(audit::list_audit))
 }
 
 /// What anybody may ask; served by `service` without the check of a token.

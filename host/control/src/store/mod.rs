@@ -11,7 +11,7 @@ mod write;
 mod writer;
 
 pub use open::{Error, SCHEMA_VERSION};
-pub use read::{LogPage, RunFilter};
+pub use read::{AuditFilter, AuditRecord, LogPage, RunFilter};
 pub use write::Write;
 pub use writer::{CommitError, Submission, Submitted, Ticket};
 

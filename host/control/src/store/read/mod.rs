@@ -1,8 +1,10 @@
 //! What can be read. Each query has an index under it, so that its cost does not grow with
 //! history.
 
+mod audit;
 mod runs;
 
+pub use audit::{AuditFilter, AuditRecord};
 pub use runs::{LogPage, RunFilter};
 
 use super::Store;
