@@ -14,6 +14,7 @@
 mod support;
 
 mod bombs;
+mod builds;
 mod layers;
 mod network;
 mod sandbox;
