@@ -208,3 +208,25 @@ async fn a_fresh_server_is_closed_to_others() {
         );
     }
 }
+
+/// Threat T69: no answer has a field that could hold a secret, but the one of a token that was made just now.
+#[test]
+fn no_answer_of_the_api_has_a_field_for_a_secret() {
+    const SECRET: [&str; 8] =
+        ["secret", "password", "token", "credential", "private_key", "ciphertext", "sealed", "value"];
+    let text = std::fs::read_to_string(root().join("docs/openapi.json")).unwrap();
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    // What only goes in is marked as that.
+    let mut found = Vec::new();
+    for (schema, content) in schemas {
+        for (field, about) in content["properties"].as_object().into_iter().flatten() {
+            if SECRET.iter().any(|word| field == word) && about["writeOnly"] != true {
+                found.push(format!("{schema}.{field}"));
+            }
+        }
+    }
+    // A token is told once, to whoever has made it.
+    assert_eq!(found, ["CreatedToken.token"]);
+    assert_eq!(document["components"]["schemas"]["PutSecret"]["properties"]["value"]["writeOnly"], true);
+}

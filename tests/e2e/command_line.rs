@@ -191,6 +191,7 @@ fn only_regular_files_of_a_sane_size_are_read() {
     assert!(code == 1 && err.contains("larger than 67108864 bytes"), "{code} {err}");
 }
 
+/// Threat T66.
 #[test]
 fn nothing_that_a_file_says_acts_on_the_terminal() {
     let folder = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ async fn trigger(server: &Server) -> (u16, Value) {
     server.request("POST", "/v1/pipelines/pinned/runs", Some(json!({ "reference": "main" }))).await
 }
 
+/// Threat T47.
 #[tokio::test(flavor = "multi_thread")]
 async fn other_bytes_under_a_pinned_name_are_refused_until_somebody_agrees() {
     let (server, cache) = (Server::start(), tempfile::tempdir().unwrap());

@@ -1,5 +1,4 @@
-//! P32 (threat T46): components that a compiler chokes on. And T48: what was compiled is not trusted because it
-//! lies on the disk.
+//! Components that a compiler chokes on; and what was compiled is not trusted because it lies on the disk.
 
 use crate::support::slipway;
 use slipway_engine::{Compiler, TickingEngine, Unfit};
@@ -87,6 +86,7 @@ fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Threat T46, plugin P32.
 #[test]
 fn a_component_is_compiled_within_its_time_and_memory_or_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -121,6 +121,7 @@ fn memory() -> u64 {
     pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
 }
 
+/// Threat T48.
 #[test]
 fn compiled_code_that_was_changed_on_disk_is_compiled_anew() {
     let folder = tempfile::tempdir().unwrap();

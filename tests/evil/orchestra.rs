@@ -33,6 +33,7 @@ async fn honest(server: &Server) -> Duration {
     slowest
 }
 
+/// Threats T31 and T36.
 #[tokio::test(flavor = "multi_thread")]
 async fn honest_runs_succeed_beside_all_of_them() {
     let folder = tempfile::tempdir().unwrap();

@@ -166,6 +166,7 @@ impl Evil {
     }
 }
 
+/// Threats T31 to T38, T40, T42 to T44, T65 and T67.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_is_refused_stopped_or_harmless() {
     let folder = tempfile::tempdir().unwrap();
@@ -186,6 +187,8 @@ async fn each_is_refused_stopped_or_harmless() {
     }
 }
 
+/// Threat T39.
+///
 /// P20 and P21: with an input of an earlier stage, which stays as it is.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_link_leads_out_and_no_input_is_changed() {

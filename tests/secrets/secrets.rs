@@ -104,6 +104,7 @@ async fn nowhere(server: &Server, run: &Value, run_id: &str) {
     assert!(looked_at > 3, "{looked_at}");
 }
 
+/// Threats T68 and T71.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_is_used_where_it_was_granted_and_seen_nowhere() {
     let (folder, echo) = (tempfile::tempdir().unwrap(), Echo::start());
@@ -142,6 +143,7 @@ async fn a_secret_is_used_where_it_was_granted_and_seen_nowhere() {
     assert!(!listed.to_string().contains("value\""), "{listed}");
 }
 
+/// Threat T62.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stage_that_reads_a_secret_and_tells_it_tells_nothing() {
     let (folder, echo) = (tempfile::tempdir().unwrap(), Echo::start());

@@ -1,4 +1,4 @@
-//! Threats T52 and T53: tools that take all there is, and tools that stay.
+//! Tools that take all there is, tools that stay, and machines that cannot keep them.
 
 use crate::sandbox::{repository, script, told};
 use crate::support::{Server, slipway, stage};
@@ -29,6 +29,7 @@ async fn meanwhile(server: &Server, id: &str) -> (Value, Duration) {
     }
 }
 
+/// Threat T52.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tool_takes_no_more_than_it_may_have() {
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +72,7 @@ async fn a_tool_takes_no_more_than_it_may_have() {
     assert_eq!(told(&script(&server, "after", "echo well", "").await), "well");
 }
 
-/// A daemon, twice forked and of a session of its own, is gone with its stage; and with the server, however
+/// Threat T53: a daemon, twice forked and of a session of its own, is gone with its stage; and with the server, however
 /// that ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_stays_when_a_stage_or_the_server_ends() {

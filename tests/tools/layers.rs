@@ -1,4 +1,4 @@
-//! Threats T50, T51 and T55: what a tool must not do, tried with all layers of its sandbox, with each of them
+//! Threats T50 and T55: what a tool must not do, tried with all layers of its sandbox, with each of them
 //! switched off, and with none. What matters most is stopped by two layers at least; without any it works, so
 //! that each attempt is seen to be one.
 

@@ -157,7 +157,7 @@ async fn nothing_of_a_tool_outlives_its_stage() {
     assert!(!is_left);
 }
 
-/// Threat T55: calls of the kernel that attacks begin with, by number (`x86_64`), and what they say. Outside
+/// Threats T51 and T55: calls of the kernel that attacks begin with, by number (`x86_64`), and what they say. Outside
 /// they say something else, so the filter is what is seen.
 #[cfg(target_arch = "x86_64")]
 #[tokio::test(flavor = "multi_thread")]

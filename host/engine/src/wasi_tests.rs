@@ -17,6 +17,7 @@ fn a_time_is_cut_to_whole_milliseconds() {
     assert_eq!(coarse(Duration::from_nanos(999_999)), Duration::ZERO);
 }
 
+/// Threat T49.
 #[tokio::test]
 async fn clocks_tell_milliseconds() {
     let mut guest = Guest::new(TELLS_TIME, 0).await.ok().unwrap();

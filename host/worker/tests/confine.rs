@@ -38,6 +38,7 @@ fn told(folder: &Path, script: &str) -> String {
 /// Opens a file to write, which is what counts: its times can be changed by whoever owns it.
 const APPEND: &str = "sh -c ': >> \"$0\"'";
 
+/// Threat T79.
 #[test]
 fn it_reaches_its_own_folders_and_no_others() {
     // Not below a folder that every process may write to.

@@ -63,6 +63,7 @@ fn corpus(secret: &str) -> Vec<(&'static str, String, bool)> {
     ]
 }
 
+/// Threat T62.
 #[test]
 fn a_secret_is_found_in_the_forms_that_are_promised() {
     let masker = Masker::new([SECRET.as_bytes()]);
@@ -93,12 +94,14 @@ fn what_is_not_secret_stays_as_it_is() {
     assert_eq!(masked(&Masker::default(), SECRET), SECRET);
 }
 
+/// Threat T64.
 #[test]
 fn short_values_are_not_masked() {
     assert!(Masker::new([&b"1234567"[..], b"true", b""]).is_empty());
     assert!(!Masker::new([&b"12345678"[..]]).is_empty());
 }
 
+/// Threat T63.
 #[test]
 fn each_line_of_a_key_and_each_text_of_json_is_masked() {
     let masker = Masker::new([

@@ -41,6 +41,7 @@ async fn an_environments_secret_goes_before_the_pipelines_and_no_other_pipeline_
     assert!(matches!(secrets.remove(&address("till", None), "ann").await, Err(Error::Unknown(_))));
 }
 
+/// Threat T70.
 #[tokio::test]
 async fn a_row_that_is_moved_to_another_pipeline_does_not_open_there() {
     let folder = tempfile::tempdir().unwrap();
@@ -53,6 +54,7 @@ async fn a_row_that_is_moved_to_another_pipeline_does_not_open_there() {
     assert_eq!(value(&secrets, "shop", None).await.as_deref(), Some("correct horse"));
 }
 
+/// Threats T68 and T70.
 #[tokio::test]
 async fn a_copy_of_the_database_gives_no_value_away() {
     let folder = tempfile::tempdir().unwrap();
@@ -68,6 +70,7 @@ async fn a_copy_of_the_database_gives_no_value_away() {
     }
 }
 
+/// Threat T70.
 #[tokio::test]
 async fn all_is_kept_under_a_new_key_after_a_rotation() {
     let folder = tempfile::tempdir().unwrap();

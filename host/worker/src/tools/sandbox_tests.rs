@@ -58,6 +58,8 @@ fn without_namespaces_words_name_the_machines_paths() {
 }
 
 proptest! {
+    /// Threat T54.
+    ///
     /// Whatever a guest asks for, the policy is the same, and its words come last as they are.
     #[test]
     fn a_guest_never_changes_the_policy(

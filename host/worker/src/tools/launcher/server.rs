@@ -1,6 +1,6 @@
 //! The launcher's side: one thread a tool.
 
-use super::super::cgroup::Groups;
+use super::super::cgroup::{Group, Groups};
 use super::super::layers::{self, Layer};
 use super::super::quota::Quota;
 use super::super::sandbox::{self, Layout, Sandbox};
@@ -51,17 +51,21 @@ fn serve() -> io::Result<()> {
         // What cannot be started is told by its control socket, which closes.
         thread::Builder::new().name("tool".into()).spawn(move || {
             let control = UnixStream::from(control);
-            let ended = launcher.run(&order, [stdin, stdout, stderr], &control);
+            let mut group = None;
+            let ended = launcher.run(&order, [stdin, stdout, stderr], &control, &mut group);
             let text = serde_json::to_vec(&ended).unwrap_or_default();
             // The worker may have let go of it.
             let _gone = (&control).write_all(&text).is_err();
+            // It may take a moment until the kernel lets go of it, which nobody has to wait for.
+            drop((control, group));
         })?;
     }
     Ok(())
 }
 
 impl Launcher {
-    fn run(&self, order: &Order, streams: [OwnedFd; 3], control: &UnixStream) -> Ended {
+    /// Runs a tool to its end. `kept` holds its control groups, until it is known that it has ended.
+    fn run(&self, order: &Order, streams: [OwnedFd; 3], control: &UnixStream, kept: &mut Option<Group>) -> Ended {
         let same = match order.check(&self.settings) {
             Ok(same) => same,
             Err(why) => return Ended::refused("host", format!("the tool is not started: {why}")),
@@ -76,11 +80,11 @@ impl Launcher {
             return Ended::refused("sandbox-unavailable", why);
         }
         let failed = |error: io::Error| Ended::refused("host", format!("cannot start the sandbox: {error}"));
-        let group = match self.groups.make(&order.plan) {
+        *kept = match self.groups.make(&order.plan) {
             Ok(group) => group,
             Err(error) => return failed(error),
         };
-        let layout = Layout { order, settings: &self.settings, same, layers: &layers, group: group.as_ref() };
+        let layout = Layout { order, settings: &self.settings, same, layers: &layers, group: kept.as_ref() };
         let [stdin, stdout, stderr] = streams;
         let spawned = sandbox::command(&layout).and_then(|mut command| {
             command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr)).spawn()
